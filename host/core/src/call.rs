@@ -1,0 +1,200 @@
+//! One AWS API call, decoded by the service's own model: what policies, approvers and the audit
+//! log speak about.
+
+use bytes::Bytes;
+use std::fmt;
+
+use crate::catalog::Protocol;
+
+/// A decoded call. Only [`crate::interpret`] makes one, from a verified request.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(crate) service: String,
+    pub(crate) operation: String,
+    pub(crate) protocol: Protocol,
+    pub(crate) partition: String,
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) params: Value,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) host_prefix: Option<String>,
+    pub(crate) signing_name: String,
+}
+
+impl Call {
+    /// botocore's service name, e.g. `dynamodb`.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The API operation, e.g. `DeleteTable`.
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// The protocol the request was written in.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// e.g. `aws`, `aws-cn`.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The region of the credential scope, e.g. `us-east-1`.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The twelve digits of the account the session is connected to.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The decoded input: always a structure, with the model's member names as keys.
+    pub fn params(&self) -> &Value {
+        &self.params
+    }
+
+    /// Every (IAM action, resource) pair the call needs; never empty.
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The most powerful access level among the actions; unknown counts as the most powerful.
+    pub fn access(&self) -> AccessLevel {
+        self.actions
+            .iter()
+            .map(|action| action.access)
+            .max()
+            .unwrap_or(AccessLevel::Unknown)
+    }
+
+    /// The label the model wants before the host name, with its members filled in.
+    pub fn host_prefix(&self) -> Option<&str> {
+        self.host_prefix.as_deref()
+    }
+
+    /// The service name in the credential scope, e.g. `es` for `opensearch`.
+    pub fn signing_name(&self) -> &str {
+        &self.signing_name
+    }
+}
+
+/// One IAM action on one resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Action {
+    /// `<iam prefix>:<action>`, e.g. `s3:GetObject`.
+    pub name: String,
+    /// The ARN the parameters name, or `*` where the action has no resource or it is not known.
+    pub resource: String,
+    /// What the action can do.
+    pub access: AccessLevel,
+}
+
+/// What an IAM action can do, weakest first: the order of the service authorization reference,
+/// with "unknown" as the strongest because what is not known is never harmless.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessLevel {
+    /// Enumerates resources.
+    List,
+    /// Reads contents.
+    Read,
+    /// Changes tags only.
+    Tagging,
+    /// Creates, changes or deletes.
+    Write,
+    /// Changes who may do what.
+    Permissions,
+    /// The references do not say.
+    Unknown,
+}
+
+impl AccessLevel {
+    /// The lower-case word used in policies and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Read => "read",
+            Self::Tagging => "tagging",
+            Self::Write => "write",
+            Self::Permissions => "permissions",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for AccessLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A modelled value, the same whatever protocol carried it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A blob that was read.
+    Blob(Bytes),
+    /// A boolean.
+    Boolean(bool),
+    /// A `float` or `double`; infinities and NaN are legal in Smithy.
+    Float(f64),
+    /// Any integral type; `bigInteger` beyond this range is refused.
+    Integer(i64),
+    /// A list or set.
+    List(Vec<Value>),
+    /// A map with string keys, in order of arrival, keys unique.
+    Map(Vec<(String, Value)>),
+    /// An explicit JSON `null`.
+    Null,
+    /// A blob that is streamed past and never held.
+    Stream,
+    /// A string or enum.
+    String(String),
+    /// A structure or union: members by model name, in order of arrival, names unique.
+    Structure(Vec<(String, Value)>),
+    /// Seconds since the epoch with their fraction, as the wire had it after parsing.
+    Timestamp(f64),
+}
+
+impl Value {
+    /// The member or map entry of that name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) | Self::Structure(entries) => entries
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value),
+            Self::Blob(_)
+            | Self::Boolean(_)
+            | Self::Float(_)
+            | Self::Integer(_)
+            | Self::List(_)
+            | Self::Null
+            | Self::Stream
+            | Self::String(_)
+            | Self::Timestamp(_) => None,
+        }
+    }
+
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Blob(_)
+            | Self::Boolean(_)
+            | Self::Float(_)
+            | Self::Integer(_)
+            | Self::List(_)
+            | Self::Map(_)
+            | Self::Null
+            | Self::Stream
+            | Self::Structure(_)
+            | Self::Timestamp(_) => None,
+        }
+    }
+}

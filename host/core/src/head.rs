@@ -1,0 +1,54 @@
+//! The head of a request exactly as it came off the wire: split, bounded, not yet believed.
+
+use http::{HeaderMap, Method};
+
+/// A request head. `path` and `query` keep the client's own percent-encoding, because SigV4 signs
+/// those bytes and S3 keys may hold `..`, `//` and `%2F`.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The method, case-sensitive (RFC 9110 §9.1).
+    pub method: Method,
+    /// The absolute path as received, never normalised, at least `/`.
+    pub path: String,
+    /// The query string as received, without its `?`.
+    pub query: Option<String>,
+    /// The authority the client addressed: `Host`, or HTTP/2's `:authority`. Lower-case, with the
+    /// port if one was sent.
+    pub authority: String,
+    /// Every header field in order of arrival, without HTTP/2's pseudo-headers.
+    pub headers: HeaderMap,
+    /// Whether the bytes arrived over TLS.
+    pub tls: bool,
+}
+
+impl Head {
+    /// The value of a header that may appear at most once, as text.
+    ///
+    /// # Errors
+    /// [`HeaderError`] when it appears twice or is not visible ASCII, because either has two
+    /// readings.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, HeaderError> {
+        let mut values = self.headers.get_all(name).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(HeaderError::Repeated(name.to_owned()));
+        }
+        value
+            .to_str()
+            .map(Some)
+            .map_err(|_| HeaderError::NotText(name.to_owned()))
+    }
+}
+
+/// Why a header has no single reading.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum HeaderError {
+    /// Bytes outside visible ASCII.
+    #[error("header `{0}` is not visible ASCII")]
+    NotText(String),
+    /// More than one field of that name.
+    #[error("header `{0}` appears more than once")]
+    Repeated(String),
+}

@@ -1,0 +1,19 @@
+//! The pure part of Portcullis: everything that can be decided from values alone.
+//!
+//! Nothing here reads a clock, the environment, a file or a socket, and nothing here is async:
+//! time, keys, randomness and bytes arrive as arguments. CI proves it by checking this crate for
+//! `wasm32-unknown-unknown`. A call's proof is carried by types with private constructors:
+//! [`sigv4::SignedRequest`] → [`sigv4::VerifiedRequest`] → [`call::Call`] → [`access::Permit`].
+//!
+//! Start reading at [`access::decide`].
+#![forbid(unsafe_code)]
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod access;
+pub mod call;
+pub mod catalog;
+pub mod head;
+pub mod interpret;
+pub mod refusal;
+pub mod sigv4;
+pub mod token;

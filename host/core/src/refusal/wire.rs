@@ -1,0 +1,1 @@
+//! The one place that knows how AWS services write errors, in every protocol.
