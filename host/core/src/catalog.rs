@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::AccessLevel;
 
+pub use self::reader::{Catalog, CatalogError, MAGIC};
+
+mod reader;
+
 /// What is known of every service without opening its model.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Index {
@@ -57,7 +61,7 @@ pub struct Entry {
     pub target_prefix: Option<String>,
     /// Every protocol it accepts, the model's preferred one first.
     pub protocols: Vec<Protocol>,
-    /// Where its compressed model starts in the catalog, and how long it is.
+    /// Where its compressed model starts, in bytes from the end of the index.
     pub offset: u64,
     /// Length in bytes.
     pub length: u64,
@@ -95,6 +99,21 @@ pub struct Service {
     pub endpoints: Endpoints,
 }
 
+impl Service {
+    /// The operation of that exact name.
+    pub fn operation(&self, name: &str) -> Option<&Operation> {
+        let found = self
+            .operations
+            .binary_search_by(|operation| operation.name.as_str().cmp(name));
+        self.operations.get(found.ok()?)
+    }
+
+    /// The shape behind an id of this service.
+    pub fn shape(&self, id: ShapeId) -> Option<&Shape> {
+        self.shapes.get(usize::try_from(id.0).ok()?)
+    }
+}
+
 /// Index into [`Service::shapes`].
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct ShapeId(pub u32);
@@ -122,8 +141,15 @@ pub struct Operation {
     pub host_prefix: Option<String>,
     /// How the model wants the operation signed.
     pub auth: Auth,
-    /// What the operation needs in IAM's words; never empty.
+    /// What the operation needs in IAM's words; never empty. A call to which none of them applies
+    /// is not understood, and so refused.
     pub actions: Vec<ActionTemplate>,
+    /// The model calls it deprecated. Where two operations look alike on the wire (S3's
+    /// `GetBucketLifecycle` and `GetBucketLifecycleConfiguration`), the other one is meant.
+    pub deprecated: bool,
+    /// Which of the service's [`EndpointRule`]s are for it. Most services have one class; a few
+    /// have operations that live on another host than the rest.
+    pub endpoint_class: u32,
 }
 
 /// How an operation is authenticated.
@@ -147,6 +173,20 @@ pub struct ActionTemplate {
     /// Candidate resources; the first whose members are all present names the resource. Empty
     /// means `*`.
     pub resources: Vec<ArnTemplate>,
+    /// Whether this call needs the action.
+    pub when: When,
+}
+
+/// Which calls of an operation need an action. Paths are member names from the top, as in
+/// [`ArnSegment::Member`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum When {
+    /// Every one.
+    Always,
+    /// Those without the member.
+    Absent(Vec<String>),
+    /// Those with the member.
+    Present(Vec<String>),
 }
 
 /// An ARN with holes.
@@ -156,18 +196,44 @@ pub struct ArnTemplate {
     pub segments: Vec<ArnSegment>,
 }
 
-/// A piece of an ARN.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// A piece of an ARN. A path is member names from the top; it goes through lists element by
+/// element, and a list on it stands for one ARN per element. A template has at most one such path.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum ArnSegment {
     /// The session's account.
     Account,
+    /// The whole resource: an input member that is an ARN. Always alone in its template, which
+    /// does not apply when the value does not start with `arn:`.
+    Arn(Vec<String>),
+    /// S3's copy source, `bucket/key?versionId=…` percent-encoded, perhaps with a slash before it:
+    /// stands for `bucket/key`, decoded, without the query. An access point's ARN is the whole
+    /// resource.
+    CopySource(Vec<String>),
+    /// A Lambda function as the API lets it be named: `name`, `account:function:name` or an ARN,
+    /// each perhaps with `:qualifier` behind it. Stands for the name without the qualifier; an
+    /// account or ARN in it replaces what the template says before it.
+    Function(Vec<String>),
     /// Text as it stands.
     Literal(String),
-    /// The value of an input member, by member names from the top; a list member stands for one
-    /// ARN per element.
+    /// The value of an input member as it stands, even if it looks like an ARN: an S3 key may.
     Member(Vec<String>),
+    /// Each key of a map member, otherwise as [`ArnSegment::NameOrArn`].
+    MapKeys(Vec<String>),
+    /// The value of an input member that the service reads as a name or as an ARN. A value that
+    /// starts with `arn:`:
+    /// - replaces all that the template has before it, if it is an ARN of the same service and its
+    ///   resource part starts with what the template's resource part has so far (`table/`);
+    /// - otherwise is the whole resource, if this segment is the last;
+    /// - in both cases takes the place of a literal `/*` or `:*` at the template's end too, which
+    ///   stands for an id that only AWS knows;
+    /// - otherwise (ECS takes a cluster's ARN in a service's template) its partition, region and
+    ///   account replace the template's, and what follows its last `/` or `:` is the name.
+    NameOrArn(Vec<String>),
     /// The session's partition.
     Partition,
+    /// An SQS queue URL: its last two path segments, `account:queue`. A value that is no such URL
+    /// makes the template not apply.
+    QueueUrl(Vec<String>),
     /// The call's region.
     Region,
 }
@@ -317,7 +383,8 @@ pub enum TimestampFormat {
 /// Host names of a service, from botocore's endpoint rule sets.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Endpoints {
-    /// The rule for regions without an exception, per partition.
+    /// The rule for regions without an exception, per partition; none where the partition has no
+    /// such endpoint.
     pub defaults: Vec<EndpointRule>,
     /// Regions that differ, global services among them.
     pub exceptions: Vec<EndpointRule>,
@@ -330,14 +397,19 @@ pub struct EndpointRule {
     pub partition: String,
     /// Region name; absent in `defaults`.
     pub region: Option<String>,
+    /// Which operations it is for: [`Operation::endpoint_class`].
+    pub class: u32,
     /// FIPS endpoint.
     pub fips: bool,
     /// Dual-stack endpoint.
     pub dual_stack: bool,
-    /// Host name, with `{region}` where the region goes.
+    /// Host name, with `{region}` where the region goes; empty where there is no endpoint.
     pub host: String,
     /// Region to sign for, where it is not the call's (IAM signs `us-east-1`).
     pub signing_region: Option<String>,
     /// Service name to sign for, where it is not the entry's.
     pub signing_name: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

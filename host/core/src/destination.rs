@@ -1,0 +1,272 @@
+//! Where a call is sent and what it is signed for, built from the catalog alone.
+//!
+//! Nothing an agent sends chooses a host: the region must be one of the partition's, a host prefix
+//! must fit the operation's own template label by label, and a bucket becomes a label only if it
+//! could be nothing else. A [`Destination`] has no public constructor but these.
+
+use crate::catalog::{Catalog, EndpointRule, Entry, Operation, Partition, Service};
+
+/// A host that the model names, and the credential scope it wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Destination {
+    host: String,
+    signing_region: String,
+    signing_name: String,
+    addressing: Addressing,
+}
+
+/// What a destination is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// botocore's service name.
+    pub service: &'a str,
+    /// The operation's name.
+    pub operation: &'a str,
+    /// The connection's partition.
+    pub partition: &'a str,
+    /// The call's region.
+    pub region: &'a str,
+    /// Which of the service's endpoints.
+    pub variant: Variant,
+}
+
+/// The four endpoints a service may have in a region.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Variant {
+    /// IPv6 as well as IPv4.
+    DualStack,
+    /// FIPS 140 validated.
+    Fips,
+    /// Both.
+    FipsDualStack,
+    /// The usual one.
+    #[default]
+    Plain,
+}
+
+/// Where S3's bucket is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Addressing {
+    /// In the path, or nowhere.
+    Path,
+    /// As the first label of the host.
+    VirtualHost,
+}
+
+/// Why there is no destination.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DestinationError {
+    /// A bucket name that S3 does not allow, or one that needs another kind of endpoint.
+    #[error("bucket `{0}` cannot be addressed through this gateway")]
+    Bucket(String),
+    /// The prefix is not what the operation's template makes.
+    #[error("the host prefix of `{0}` is not a valid host label")]
+    HostPrefix(String),
+    /// AWS has no such endpoint.
+    #[error("AWS has no such endpoint of `{service}` in region `{region}`")]
+    NoEndpoint {
+        /// botocore's service name.
+        service: String,
+        /// The region asked for.
+        region: String,
+    },
+    /// Not an operation of the service.
+    #[error("`{0}` is not in the service catalog")]
+    Unknown(String),
+    /// Not a region of the partition.
+    #[error("partition `{partition}` has no region `{region}`")]
+    UnknownRegion {
+        /// The connection's partition.
+        partition: String,
+        /// The region asked for.
+        region: String,
+    },
+}
+
+impl Destination {
+    /// Builds the destination of a call.
+    ///
+    /// `host_prefix` is the operation's template with the members filled in; it must be given if
+    /// and only if the operation has one.
+    ///
+    /// # Errors
+    /// [`DestinationError`] unless everything is in the catalog and fits.
+    pub fn build(
+        catalog: &Catalog,
+        target: &Target<'_>,
+        host_prefix: Option<&str>,
+    ) -> Result<Self, DestinationError> {
+        let unknown = || DestinationError::Unknown(target.service.to_owned());
+        let entry = catalog.by_name(target.service).ok_or_else(unknown)?;
+        let service = catalog.service(target.service).ok_or_else(unknown)?;
+        let operation = service
+            .operation(target.operation)
+            .ok_or_else(|| DestinationError::Unknown(target.operation.to_owned()))?;
+        check_region(&catalog.index().partitions, target)?;
+        let prefix = checked_prefix(operation, host_prefix)?;
+        let rule = rule(&service, operation, target)?;
+        Ok(Self::from_rule(rule, entry, target, prefix))
+    }
+
+    /// Builds the destination of a call on an S3 bucket: the bucket is the first label where that
+    /// is a DNS label without dots (AWS's certificate covers one label), and in the path otherwise.
+    ///
+    /// # Errors
+    /// [`DestinationError::Bucket`] if no general purpose bucket can have that name; else as
+    /// [`Self::build`].
+    pub fn s3(
+        catalog: &Catalog,
+        target: &Target<'_>,
+        bucket: &str,
+    ) -> Result<Self, DestinationError> {
+        let mut destination = Self::build(catalog, target, None)?;
+        if !is_bucket(bucket) {
+            return Err(DestinationError::Bucket(bucket.to_owned()));
+        }
+        if is_virtual_hostable(bucket) {
+            destination.host = format!("{bucket}.{}", destination.host);
+            destination.addressing = Addressing::VirtualHost;
+        }
+        Ok(destination)
+    }
+
+    fn from_rule(rule: &EndpointRule, entry: &Entry, target: &Target<'_>, prefix: &str) -> Self {
+        let signing_region = rule.signing_region.as_deref().unwrap_or(target.region);
+        let signing_name = rule.signing_name.as_ref().unwrap_or(&entry.signing_name);
+        Self {
+            host: format!("{prefix}{}", rule.host.replace("{region}", target.region)),
+            signing_region: signing_region.to_owned(),
+            signing_name: signing_name.clone(),
+            addressing: Addressing::Path,
+        }
+    }
+
+    /// The host name, without a port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The region of the credential scope: not the call's for global services.
+    pub fn signing_region(&self) -> &str {
+        &self.signing_region
+    }
+
+    /// The service of the credential scope.
+    pub fn signing_name(&self) -> &str {
+        &self.signing_name
+    }
+
+    /// Where S3's bucket is to be written.
+    pub fn addressing(&self) -> Addressing {
+        self.addressing
+    }
+}
+
+impl Variant {
+    fn is(self, rule: &EndpointRule) -> bool {
+        match self {
+            Self::DualStack => rule.dual_stack && !rule.fips,
+            Self::Fips => rule.fips && !rule.dual_stack,
+            Self::FipsDualStack => rule.fips && rule.dual_stack,
+            Self::Plain => !rule.fips && !rule.dual_stack,
+        }
+    }
+}
+
+fn check_region(partitions: &[Partition], target: &Target<'_>) -> Result<(), DestinationError> {
+    let known = partitions.iter().any(|partition| {
+        partition.name == target.partition
+            && partition
+                .regions
+                .iter()
+                .any(|region| region == target.region)
+    });
+    known
+        .then_some(())
+        .ok_or_else(|| DestinationError::UnknownRegion {
+            partition: target.partition.to_owned(),
+            region: target.region.to_owned(),
+        })
+}
+
+fn rule<'s>(
+    service: &'s Service,
+    operation: &Operation,
+    target: &Target<'_>,
+) -> Result<&'s EndpointRule, DestinationError> {
+    let fits = |rule: &&EndpointRule| {
+        rule.class == operation.endpoint_class
+            && rule.partition == target.partition
+            && target.variant.is(rule)
+    };
+    let here = |rule: &&EndpointRule| fits(rule) && rule.region.as_deref() == Some(target.region);
+    let exception = service.endpoints.exceptions.iter().find(here);
+    let found = exception.or_else(|| service.endpoints.defaults.iter().find(fits));
+    found
+        .filter(|rule| !rule.host.is_empty())
+        .ok_or_else(|| DestinationError::NoEndpoint {
+            service: target.service.to_owned(),
+            region: target.region.to_owned(),
+        })
+}
+
+/// The prefix, if it is the operation's template with one host label (RFC 1123 §2.1) in each hole.
+fn checked_prefix<'p>(
+    operation: &Operation,
+    prefix: Option<&'p str>,
+) -> Result<&'p str, DestinationError> {
+    match (operation.host_prefix.as_deref(), prefix) {
+        (None, None) => Some(""),
+        (Some(template), Some(prefix)) => fits_template(template, prefix).then_some(prefix),
+        (Some(_), None) | (None, Some(_)) => None,
+    }
+    .ok_or_else(|| DestinationError::HostPrefix(operation.name.clone()))
+}
+
+fn fits_template(template: &str, prefix: &str) -> bool {
+    let Some((literal, rest)) = template.split_once('{') else {
+        return prefix == template;
+    };
+    let Some((_, template)) = rest.split_once('}') else {
+        return false;
+    };
+    let Some(prefix) = prefix.strip_prefix(literal) else {
+        return false;
+    };
+    let end = prefix
+        .find(|letter: char| !is_label_char(letter))
+        .unwrap_or(prefix.len());
+    let (value, prefix) = prefix.split_at(end);
+    is_label(value) && fits_template(template, prefix)
+}
+
+fn is_label_char(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '-'
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.chars().all(is_label_char)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>, with the names
+/// from before 2018 that only path style reaches. Directory buckets and Outposts live on other
+/// hosts.
+fn is_bucket(bucket: &str) -> bool {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
+    (3..=255).contains(&bucket.len())
+        && bucket.chars().all(legal)
+        && bucket.chars().any(|letter| letter.is_ascii_alphanumeric())
+        && !bucket.contains("..")
+        && !bucket.ends_with("--x-s3")
+        && !bucket.ends_with("--op-s3")
+}
+
+fn is_virtual_hostable(bucket: &str) -> bool {
+    is_label(bucket) && !bucket.chars().any(|letter| letter.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests;

