@@ -2,22 +2,59 @@
 //! possession is checked.
 //!
 //! [`SignedRequest::parse`] reads syntax only; [`SignedRequest::verify`] is the only way to a
-//! [`VerifiedRequest`].
+//! [`VerifiedRequest`]. Only the `Authorization` header form is taken. There is one canonical form
+//! of every request: what does not fit it is refused, never tried a second way.
+
+use std::fmt;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::head::Head;
+use crate::head::{Head, HeaderError};
 use crate::refusal::Refusal;
 
+mod authorization;
+mod canonical;
+mod key;
+pub mod payload;
+mod signing_time;
+
+pub use key::SigningSecret;
+
+use authorization::Authorization;
+use canonical::PathStyle;
+use key::Signature;
+use signing_time::SigningTime;
+
+/// The longest session token taken, in bytes.
+const MAX_SESSION_TOKEN: usize = 8 * 1024;
+/// Headers of which only one may be sent, because they decide how the rest is read.
+const SINGLE: [&str; 8] = [
+    "authorization",
+    "content-encoding",
+    "content-type",
+    "date",
+    "host",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+];
+/// Headers whose value must never appear in a log.
+const SENSITIVE: [&str; 2] = ["authorization", "x-amz-security-token"];
+
 /// A request with exactly one well-formed SigV4 signature that nobody has checked yet.
-#[derive(Debug)]
 pub struct SignedRequest {
     head: Head,
     scope: Scope,
     access_key_id: String,
     session_token: Option<String>,
     payload_mode: PayloadMode,
+    signing_time: SigningTime,
+    /// `SignedHeaders` as sent: lower-case, sorted, joined by `;`.
+    signed_headers: String,
+    signature: Signature,
+    canonical_path: String,
+    canonical_query: String,
 }
 
 /// SigV4's credential scope: `<date>/<region>/<service>/aws4_request`.
@@ -58,15 +95,213 @@ pub enum Payload {
     Whole(Bytes),
 }
 
-/// The secret a session signs with.
-#[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-pub struct SigningSecret(String);
-
 /// A request whose signature was checked.
-#[derive(Debug)]
 pub struct VerifiedRequest {
     head: Head,
     scope: Scope,
     payload: Payload,
     payload_mode: PayloadMode,
 }
+
+impl SignedRequest {
+    /// Reads the signature of a request and everything it covers, without believing any of it.
+    ///
+    /// For services other than S3 the head's path becomes the normalised one (RFC 3986 §5.2.4),
+    /// because that is the path the signature covers; S3 signs its path as sent.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsigned`], [`Refusal::Unsupported`] for other ways of signing,
+    /// [`Refusal::UnsignedHeader`], [`Refusal::Ambiguous`] or [`Refusal::Malformed`].
+    pub fn parse(mut head: Head) -> Result<Self, Refusal> {
+        for name in SENSITIVE {
+            conceal(&mut head, name);
+        }
+        let canonical_query = canonical::query(head.query.as_deref().unwrap_or(""))?;
+        let authorization = Authorization::of(&head)?;
+        for name in SINGLE {
+            header(&head, name)?;
+        }
+        canonical::check_signed_headers(&head, &authorization.signed_headers)?;
+        let signing_time = SigningTime::of(&head, &authorization.signed_headers)?;
+        signing_time.check_day(&authorization.scope)?;
+        let payload_mode = payload::mode(&head, &authorization.scope.service)?;
+        let style = PathStyle::of(&authorization.scope.service);
+        if let Some(normalised) = canonical::normalised(&head.path, style) {
+            head.path = normalised;
+        }
+        let canonical_path = canonical::path(&head.path, style)?;
+        Ok(Self {
+            session_token: session_token(&head)?,
+            head,
+            scope: authorization.scope,
+            access_key_id: authorization.access_key_id,
+            payload_mode,
+            signing_time,
+            signed_headers: authorization.signed_headers,
+            signature: authorization.signature,
+            canonical_path,
+            canonical_query,
+        })
+    }
+
+    /// The head, unbelieved.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The credential scope, unbelieved.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The access key the request claims.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    /// `x-amz-security-token`, which is always signed.
+    #[must_use]
+    pub fn session_token(&self) -> Option<&str> {
+        self.session_token.as_deref()
+    }
+
+    /// How the body is bound to the signature.
+    #[must_use]
+    pub fn payload_mode(&self) -> &PayloadMode {
+        &self.payload_mode
+    }
+
+    /// Checks the signature made with `secret`, its age at `now`, and a body that was read whole.
+    ///
+    /// A streamed body is checked by the shell while it is sent, with [`payload::BodyDigest`] or
+    /// [`crate::aws_chunked::Decoder`] as the payload mode says.
+    ///
+    /// # Errors
+    /// [`Refusal::ClockSkew`], [`Refusal::SignatureMismatch`], [`Refusal::PayloadMismatch`],
+    /// [`Refusal::ChecksumMismatch`], or [`Refusal::Internal`] when the body of a request that
+    /// signs its whole digest was not read whole.
+    pub fn verify(
+        self,
+        secret: &SigningSecret,
+        payload: Payload,
+        now: OffsetDateTime,
+    ) -> Result<VerifiedRequest, Refusal> {
+        self.signing_time.check_age(&self.scope.service, now)?;
+        let payload_hash = payload::signed_hash(&self.payload_mode, &payload)?;
+        let canonical_request = self.canonical_request(&payload_hash);
+        secret.check(
+            &self.signature,
+            self.signing_time.text(),
+            &self.scope,
+            &canonical_request,
+        )?;
+        payload::check_whole(&self.payload_mode, &payload)?;
+        Ok(VerifiedRequest {
+            head: self.head,
+            scope: self.scope,
+            payload,
+            payload_mode: self.payload_mode,
+        })
+    }
+
+    fn canonical_request(&self, payload_hash: &str) -> Vec<u8> {
+        canonical::Request {
+            head: &self.head,
+            path: &self.canonical_path,
+            query: &self.canonical_query,
+            signed_headers: &self.signed_headers,
+            payload_hash,
+        }
+        .to_bytes()
+    }
+}
+
+impl VerifiedRequest {
+    /// The head as signed. Headers outside the signature are still the wire's word.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The credential scope that was proved.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The body: checked if it is whole, promised by [`Self::payload_mode`] if it is streamed.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// How the body is bound to the signature.
+    #[must_use]
+    pub fn payload_mode(&self) -> &PayloadMode {
+        &self.payload_mode
+    }
+
+    /// Takes the request apart, to send it on.
+    #[must_use]
+    pub fn into_parts(self) -> (Head, Payload, PayloadMode) {
+        (self.head, self.payload, self.payload_mode)
+    }
+}
+
+impl fmt::Debug for SignedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedRequest")
+            .field("access_key_id", &self.access_key_id)
+            .field("scope", &self.scope)
+            .field("method", &self.head.method)
+            .field("path", &self.head.path)
+            .field("payload_mode", &self.payload_mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for VerifiedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedRequest")
+            .field("scope", &self.scope)
+            .field("method", &self.head.method)
+            .field("path", &self.head.path)
+            .field("payload_mode", &self.payload_mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The one value of a header, refusing what has two readings.
+fn header<'a>(head: &'a Head, name: &str) -> Result<Option<&'a str>, Refusal> {
+    head.header(name).map_err(|error| match error {
+        HeaderError::NotText(_) => Refusal::Malformed(error.to_string()),
+        HeaderError::Repeated(_) => Refusal::Ambiguous(error.to_string()),
+    })
+}
+
+fn session_token(head: &Head) -> Result<Option<String>, Refusal> {
+    let token = header(head, "x-amz-security-token")?;
+    if token.is_some_and(|token| token.is_empty() || token.len() > MAX_SESSION_TOKEN) {
+        return Err(Refusal::SessionInvalid);
+    }
+    Ok(token.map(str::to_owned))
+}
+
+/// Makes `Debug` of the header map print a placeholder.
+fn conceal(head: &mut Head, name: &'static str) {
+    if let http::header::Entry::Occupied(mut entry) = head.headers.entry(name) {
+        for value in entry.iter_mut() {
+            value.set_sensitive(true);
+        }
+    }
+}
+
+fn malformed(what: &str) -> Refusal {
+    Refusal::Malformed(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Every bit of what a signature covers matters, and no input makes the verifier panic.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::support::{Binding, Sample, now, secret};
+use crate::head::Head;
+use crate::refusal::Refusal;
+use crate::sigv4::{Payload, SignedRequest};
+
+fn verify(head: Head, payload: Payload) -> Result<(), Refusal> {
+    SignedRequest::parse(head)?
+        .verify(&secret(), payload, now())
+        .map(drop)
+}
+
+/// Where a bit is flipped.
+#[derive(Clone, Debug)]
+enum Place {
+    Body,
+    Header(Index),
+    Host,
+    Method,
+    Path,
+    Query,
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        Just(Place::Body),
+        any::<Index>().prop_map(Place::Header),
+        any::<Index>().prop_map(Place::Header),
+        Just(Place::Host),
+        Just(Place::Method),
+        Just(Place::Path),
+        Just(Place::Query),
+    ]
+}
+
+/// A request of either path style with awkward keys, parameters and header values.
+fn sample() -> impl Strategy<Value = Sample> {
+    let name = "[A-Za-z0-9 _.~/+*'()!@:,;$&=?%üß–-]{1,12}";
+    let headers =
+        proptest::collection::vec(("x-amz-meta-[a-z]{1,3}", "[!-~]( {0,3}[!-~]){0,6}"), 0..3);
+    let query = proptest::collection::vec((name, name), 0..4);
+    let body = proptest::collection::vec(any::<u8>(), 0..40);
+    (any::<bool>(), name, query, headers, body).prop_map(|(s3, key, query, headers, body)| {
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, crate::sigv4::canonical::COMPONENT)
+                .to_string()
+        };
+        let pairs: Vec<String> = query
+            .iter()
+            .map(|(name, value)| format!("p{}={}", encode(name), encode(value)))
+            .collect();
+        let mark = if pairs.is_empty() { "" } else { "?" };
+        let key = encode(&key).replace("%2F", "/");
+        let target = format!("/bucket/k{key}{mark}{}", pairs.join("&"));
+        let mut sample = if s3 {
+            Sample::new("s3", "PUT", &target)
+        } else {
+            Sample::new("execute-api", "POST", &target)
+        };
+        sample.binding = if s3 { Binding::Digest } else { Binding::Absent };
+        sample.body = body;
+        sample.headers = headers;
+        sample
+    })
+}
+
+/// Flips one bit, or says that there is nothing there, or nothing that a listener would let in.
+fn flip(head: &mut Head, payload: &mut Payload, place: &Place, at: Index, bit: u8) -> Option<()> {
+    let flipped = |bytes: &[u8]| {
+        let index = (!bytes.is_empty()).then(|| at.index(bytes.len()))?;
+        let mut bytes = bytes.to_vec();
+        bytes[index] ^= 1 << bit;
+        Some(bytes)
+    };
+    let text = |text: &str| String::from_utf8(flipped(text.as_bytes())?).ok();
+    match place {
+        Place::Body => {
+            let Payload::Whole(body) = payload else {
+                return None;
+            };
+            *body = Bytes::from(flipped(body)?);
+        }
+        Place::Header(which) => {
+            let names: Vec<_> = head.headers.keys().cloned().collect();
+            let name = &names[which.index(names.len())];
+            let old = head.headers[name].as_bytes();
+            let new = flipped(old)?;
+            // The access key is no part of the signature: it chooses the secret.
+            let key = b"AWS4-HMAC-SHA256 Credential=".len()
+                ..new.iter().position(|b| *b == b'/').unwrap_or(0);
+            if name == "authorization" && old[key.clone()] != new[key] {
+                return None;
+            }
+            head.headers
+                .insert(name, HeaderValue::from_bytes(&new).ok()?);
+        }
+        // A listener lower-cases it.
+        Place::Host => {
+            head.authority =
+                Some(text(&head.authority)?).filter(|new| *new == new.to_lowercase())?
+        }
+        Place::Method => {
+            head.method =
+                http::Method::from_bytes(&flipped(head.method.as_str().as_bytes())?).ok()?;
+        }
+        Place::Path => head.path = text(&head.path)?,
+        Place::Query => head.query = Some(text(head.query.as_deref()?)?),
+    }
+    Some(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn one_flipped_bit_anywhere_never_verifies(
+        sample in sample(),
+        place in place(),
+        at in any::<Index>(),
+        bit in 0u8..8,
+    ) {
+        let (head, payload) = sample.sign();
+        prop_assert_eq!(verify(head.clone(), payload.clone()), Ok(()));
+        let (mut bad_head, mut bad_payload) = (head, payload);
+        if flip(&mut bad_head, &mut bad_payload, &place, at, bit).is_some() {
+            let seen = verify(bad_head.clone(), bad_payload);
+            prop_assert!(seen.is_err(), "{:?} {:?}", place, bad_head);
+        }
+    }
+
+    #[test]
+    fn arbitrary_heads_never_panic(
+        path in "\\PC{0,40}",
+        query in proptest::option::of("[%&=+a-fA-F0-9\\PC]{0,40}"),
+        headers in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![
+                    "authorization", "host", "date", "x-amz-date", "x-amz-content-sha256",
+                    "x-amz-security-token", "x-amz-trailer", "x-amz-decoded-content-length",
+                    "content-encoding", "x-other",
+                ]),
+                prop_oneof![
+                    proptest::collection::vec(any::<u8>(), 0..60),
+                    "AWS4-HMAC-SHA256 (Credential=[a-z0-9/_]{0,20}|SignedHeaders=[a-z;-]{0,20}|Signature=[0-9a-f]{0,64}|, ?){0,6}".prop_map(String::into_bytes),
+                    "[0-9TZ]{16}|STREAMING-[A-Z]{0,9}|UNSIGNED-PAYLOAD|[0-9a-f]{64}".prop_map(String::into_bytes),
+                ],
+            ),
+            0..10,
+        ),
+    ) {
+        let (mut head, payload) = Sample::s3_put_trailer().sign();
+        head.path = path;
+        head.query = query;
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                head.headers.insert(name, value);
+            }
+        }
+        prop_assert!(verify(head, payload).is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! Requests signed with the `aws-sigv4` crate, as the AWS SDKs would send them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4::SigningParams;
+use aws_smithy_runtime_api::client::identity::Identity;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use crate::head::Head;
+use crate::sigv4::{Payload, SigningSecret};
+
+pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub(super) const TOKEN: &str = "sealed.session.token/with+base64==";
+
+/// A request to be signed.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    pub(super) service: String,
+    pub(super) method: &'static str,
+    pub(super) host: &'static str,
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) binding: Binding,
+}
+
+/// What is signed of the body.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Binding {
+    Absent,
+    Digest,
+    Trailer,
+    Unsigned,
+}
+
+pub(super) fn secret() -> SigningSecret {
+    SigningSecret::new(SECRET.to_owned())
+}
+
+/// The time the samples are signed at.
+pub(super) fn now() -> OffsetDateTime {
+    datetime!(2015-08-30 12:36:00 UTC)
+}
+
+impl Sample {
+    pub(super) fn new(service: &str, method: &'static str, target: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            method,
+            host: "gw.example:8443",
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            binding: Binding::Digest,
+        }
+    }
+
+    pub(super) fn dynamodb() -> Self {
+        let mut sample = Self::new("dynamodb", "POST", "/")
+            .with_header("content-type", "application/x-amz-json-1.0")
+            .with_header("x-amz-target", "DynamoDB_20120810.ListTables");
+        sample.body = b"{\"Limit\":1234567890}".to_vec();
+        sample.binding = Binding::Absent;
+        sample
+    }
+
+    pub(super) fn lambda() -> Self {
+        let function = "arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Af";
+        let path = format!("/2015-03-31/functions/{function}/invocations?Qualifier=%24LATEST");
+        let mut sample = Self::new("lambda", "POST", &path);
+        sample.body = b"{}".to_vec();
+        sample
+    }
+
+    pub(super) fn s3_get() -> Self {
+        Self::new(
+            "s3",
+            "GET",
+            "/bucket/a%20b/..//%C3%BC%2B~%252F%26?x-id=GetObject&versionId=a%2Fb",
+        )
+    }
+
+    pub(super) fn s3_put_whole() -> Self {
+        let mut sample = Self::new("s3", "PUT", "/bucket/k").with_header("x-amz-meta-a", "b");
+        sample.body = b"hello".to_vec();
+        sample
+    }
+
+    pub(super) fn s3_put_unsigned() -> Self {
+        let mut sample = Self::s3_put_whole();
+        sample.binding = Binding::Unsigned;
+        sample
+    }
+
+    pub(super) fn s3_put_trailer() -> Self {
+        let mut sample = Self::new("s3", "PUT", "/bucket/k")
+            .with_header("content-encoding", "aws-chunked")
+            .with_header("x-amz-decoded-content-length", "5")
+            .with_header("x-amz-trailer", "x-amz-checksum-crc32");
+        sample.body = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n".to_vec();
+        sample.binding = Binding::Trailer;
+        sample
+    }
+
+    pub(super) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Signs, and splits the way a listener would.
+    pub(super) fn sign(&self) -> (Head, Payload) {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", self.host.parse().unwrap());
+        let own = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let signed = self.instructions(own.clone());
+        let signed = signed
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.chain(signed) {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let head = Head {
+            method: Method::from_bytes(self.method.as_bytes()).unwrap(),
+            path: path.to_owned(),
+            query: self.target.contains('?').then(|| query.to_owned()),
+            authority: self.host.to_owned(),
+            headers,
+            tls: true,
+        };
+        (head, Payload::Whole(Bytes::from(self.body.clone())))
+    }
+
+    fn instructions<'a>(
+        &'a self,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<(String, String)> {
+        let identity: Identity = Credentials::new(
+            "PCAKEXAMPLE0000000",
+            SECRET,
+            Some(TOKEN.to_owned()),
+            None,
+            "test",
+        )
+        .into();
+        let at = u64::try_from(now().unix_timestamp()).unwrap();
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name(&self.service)
+            .time(UNIX_EPOCH + Duration::from_secs(at))
+            .settings(self.settings())
+            .build()
+            .unwrap()
+            .into();
+        let body = match self.binding {
+            Binding::Absent | Binding::Digest => SignableBody::Bytes(&self.body),
+            Binding::Trailer => SignableBody::StreamingUnsignedPayloadTrailer,
+            Binding::Unsigned => SignableBody::UnsignedPayload,
+        };
+        let uri = format!("https://{}{}", self.host, self.target);
+        let request = SignableRequest::new(self.method, uri, headers, body).unwrap();
+        let (instructions, _) = sign(request, &params).unwrap().into_parts();
+        instructions
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn settings(&self) -> SigningSettings {
+        let mut settings = SigningSettings::default();
+        if !matches!(self.binding, Binding::Absent) {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        if self.service == "s3" {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        settings
+    }
+}
