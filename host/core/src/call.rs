@@ -1,10 +1,15 @@
 //! One AWS API call, decoded by the service's own model: what policies, approvers and the audit
 //! log speak about.
 
-use bytes::Bytes;
 use std::fmt;
 
+use bytes::Bytes;
+use serde_json::json;
+
 use crate::catalog::Protocol;
+
+/// Up to here a double counts in ones (2⁵³).
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A decoded call. Only [`crate::interpret`] makes one, from a verified request.
 #[derive(Clone, Debug)]
@@ -146,17 +151,17 @@ pub enum Value {
     /// Any integral type; `bigInteger` beyond this range is refused.
     Integer(i64),
     /// A list or set.
-    List(Vec<Value>),
-    /// A map with string keys, in order of arrival, keys unique.
-    Map(Vec<(String, Value)>),
+    List(Vec<Self>),
+    /// A map with string keys, keys unique.
+    Map(Vec<(String, Self)>),
     /// An explicit JSON `null`.
     Null,
     /// A blob that is streamed past and never held.
     Stream,
     /// A string or enum.
     String(String),
-    /// A structure or union: members by model name, in order of arrival, names unique.
-    Structure(Vec<(String, Value)>),
+    /// A structure or union: members by model name, names unique.
+    Structure(Vec<(String, Self)>),
     /// Seconds since the epoch with their fraction, as the wire had it after parsing.
     Timestamp(f64),
 }
@@ -181,6 +186,26 @@ impl Value {
         }
     }
 
+    /// The value as JSON, for policies and the audit log: members by their model names, a blob as
+    /// `{"$blob": <length>}`, a stream as `{"$stream": true}`, a timestamp as seconds since the
+    /// epoch, and the floats that JSON lacks as `"NaN"`, `"Infinity"` and `"-Infinity"`.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Blob(bytes) => json!({ "$blob": bytes.len() }),
+            Self::Boolean(value) => json!(value),
+            Self::Float(number) | Self::Timestamp(number) => float_json(*number),
+            Self::Integer(number) => json!(number),
+            Self::List(elements) => elements.iter().map(Self::to_json).collect(),
+            Self::Map(entries) | Self::Structure(entries) => entries
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_json()))
+                .collect(),
+            Self::Null => serde_json::Value::Null,
+            Self::Stream => json!({ "$stream": true }),
+            Self::String(text) => json!(text),
+        }
+    }
+
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -195,6 +220,61 @@ impl Value {
             | Self::Stream
             | Self::Structure(_)
             | Self::Timestamp(_) => None,
+        }
+    }
+}
+
+/// Whole numbers come without a fraction, so that policies can compare timestamps as integers.
+fn float_json(number: f64) -> serde_json::Value {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "only whole numbers that a double holds exactly are cast"
+    )]
+    let whole = number as i64;
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        return json!(whole);
+    }
+    if number.is_finite() {
+        return json!(number);
+    }
+    json!(if number.is_nan() {
+        "NaN"
+    } else if number.is_sign_positive() {
+        "Infinity"
+    } else {
+        "-Infinity"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_become_plain_json() {
+        for (value, expected) in [
+            (Value::Blob(Bytes::from_static(b"abc")), json!({"$blob": 3})),
+            (Value::Stream, json!({"$stream": true})),
+            (Value::Timestamp(1_398_796_238.0), json!(1_398_796_238)),
+            (Value::Timestamp(0.5), json!(0.5)),
+            (Value::Float(f64::NAN), json!("NaN")),
+            (Value::Float(f64::NEG_INFINITY), json!("-Infinity")),
+            (Value::Float(1e300), json!(1e300)),
+            (
+                Value::Structure(vec![
+                    (
+                        "A".to_owned(),
+                        Value::List(vec![Value::Null, Value::Integer(1)]),
+                    ),
+                    (
+                        "B".to_owned(),
+                        Value::Map(vec![("k".to_owned(), Value::Boolean(true))]),
+                    ),
+                ]),
+                json!({"A": [null, 1], "B": {"k": true}}),
+            ),
+        ] {
+            assert_eq!(value.to_json(), expected);
         }
     }
 }

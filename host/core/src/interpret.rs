@@ -1,2 +1,246 @@
 //! From a verified request to the AWS call it is, by the service's own model and in one reading
 //! only.
+//!
+//! First *which* operation ([`identify`]): the services that sign as the credential scope says,
+//! the protocol that the markers claim, the template or name that fits. Then *what with*: one
+//! decoder per protocol, all to the same [`Value`]. What two parsers could read differently is
+//! refused, as is every marker, parameter, member or header that the model does not have.
+
+mod actions;
+mod authority;
+mod cbor;
+mod claim;
+mod dialect;
+mod form;
+mod hosts;
+mod identify;
+mod json;
+mod query;
+mod rest;
+mod route;
+mod settle;
+mod text;
+mod transport;
+mod xml;
+
+use bytes::Bytes;
+
+use self::identify::{Reading, Wire};
+use self::json::Members;
+use crate::call::{Action, Call, Value};
+use crate::catalog::{Catalog, Operation, Protocol, Service};
+use crate::head::Head;
+use crate::refusal::Refusal;
+use crate::sigv4::{Payload, Scope, SignedRequest, VerifiedRequest};
+
+pub use self::dialect::{call_dialect, dialect};
+
+/// Where the gateway stands: what a request cannot say of itself.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The partition of the session's account, e.g. `aws`.
+    pub partition: String,
+    /// The session's account, twelve digits.
+    pub account: String,
+    /// The gateway's own host names, lower-case, without port. `localhost` and IP literals are
+    /// always its own.
+    pub hostnames: Vec<String>,
+}
+
+/// Reads the call that a verified request is.
+///
+/// # Errors
+/// [`Refusal::Ambiguous`] for a second possible reading, [`Refusal::InvalidInput`] for what the
+/// model does not have, [`Refusal::UnknownService`], [`Refusal::UnknownOperation`],
+/// [`Refusal::Malformed`], [`Refusal::Unsupported`].
+pub fn interpret(
+    catalog: &Catalog,
+    request: &VerifiedRequest,
+    place: &Place,
+) -> Result<Call, Refusal> {
+    let request = Request {
+        head: request.head(),
+        scope: request.scope(),
+        payload: request.payload(),
+    };
+    read(catalog, &request, place)
+}
+
+/// A call that nobody makes, to ask policies about.
+#[derive(Clone, Copy, Debug)]
+pub struct Hypothetical<'a> {
+    /// botocore's service name.
+    pub service: &'a str,
+    /// The API operation.
+    pub operation: &'a str,
+    /// The region of the call.
+    pub region: &'a str,
+    /// The input, members by their model names.
+    pub params: &'a serde_json::Value,
+}
+
+/// The (IAM action, resource) pairs that a call would need. It never becomes a [`Call`], so it can
+/// never be permitted or sent.
+///
+/// # Errors
+/// As [`interpret`], for a call that could not be made either.
+pub fn actions_of(
+    catalog: &Catalog,
+    wanted: &Hypothetical<'_>,
+    place: &Place,
+) -> Result<Vec<Action>, Refusal> {
+    check_region(catalog, wanted.region, place)?;
+    let unknown = |what: &str, name: &str| {
+        Refusal::UnknownOperation(format!("the catalog has no {what} `{name}`"))
+    };
+    let service = catalog
+        .service(wanted.service)
+        .ok_or_else(|| unknown("service", wanted.service))?;
+    let operation = service
+        .operation(wanted.operation)
+        .ok_or_else(|| unknown("operation", wanted.operation))?;
+    let params = match operation.input {
+        Some(shape) => {
+            let text = wanted.params.to_string();
+            json::decode(&service, shape, Members::All, text.as_bytes())?
+        }
+        None => Value::Structure(Vec::new()),
+    };
+    let facts = actions::Facts {
+        place,
+        region: wanted.region,
+        params: &params,
+    };
+    actions::actions(operation, facts)
+}
+
+/// Whether the operation that a head names takes a body that is streamed past. Only a hint for
+/// how to take the body in: [`interpret`] refuses a streamed body elsewhere.
+pub fn streams(catalog: &Catalog, request: &SignedRequest, place: &Place) -> bool {
+    let request = Request {
+        head: request.head(),
+        scope: request.scope(),
+        payload: &Payload::Streamed,
+    };
+    identify::identify(catalog, &request, place)
+        .is_ok_and(|readings| readings.iter().all(takes_stream))
+}
+
+/// Whether a request to S3 names its bucket before the gateway's own name, as virtual-host style
+/// does, and not in its path.
+pub fn names_bucket_in_host(head: &Head, place: &Place) -> bool {
+    authority::prefix(&head.authority, place).is_ok_and(|prefix| hosts::bucket(prefix).is_some())
+}
+
+/// What identification and decoding look at.
+#[derive(Clone, Copy, Debug)]
+struct Request<'a> {
+    head: &'a Head,
+    scope: &'a Scope,
+    payload: &'a Payload,
+}
+
+/// What a decoder looks at once the operation is known.
+#[derive(Clone, Copy, Debug)]
+struct Input<'a> {
+    head: &'a Head,
+    payload: &'a Payload,
+    service: &'a Service,
+    operation: &'a Operation,
+    protocol: Protocol,
+}
+
+impl<'a> Input<'a> {
+    /// The body, of an operation that is never streamed.
+    fn whole(&self) -> Result<&'a Bytes, Refusal> {
+        match self.payload {
+            Payload::Streamed => Err(Self::not_streamed()),
+            Payload::Whole(bytes) => Ok(bytes),
+        }
+    }
+
+    fn not_streamed() -> Refusal {
+        Refusal::Unsupported("this operation's body cannot be streamed".to_owned())
+    }
+}
+
+fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call, Refusal> {
+    check_region(catalog, &request.scope.region, place)?;
+    let readings = identify::identify(catalog, request, place)?;
+    let (reading, params) = settle::settle(readings, request)?;
+    let operation = reading.operation()?;
+    let structure = route::input(&reading.service, operation);
+    let host_prefix = hosts::expand(operation, structure, &params)?;
+    let facts = actions::Facts {
+        place,
+        region: &request.scope.region,
+        params: &params,
+    };
+    let actions = actions::actions(operation, facts)?;
+    Ok(Call {
+        service: reading.entry.name.clone(),
+        operation: operation.name.clone(),
+        protocol: reading.protocol,
+        partition: place.partition.clone(),
+        region: request.scope.region.clone(),
+        account: place.account.clone(),
+        params,
+        actions,
+        host_prefix,
+        signing_name: reading.entry.signing_name.clone(),
+    })
+}
+
+fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
+    match wire {
+        Wire::Rest { target, labels } => {
+            let matched = rest::Matched { target, labels };
+            return rest::decode(input, matched);
+        }
+        Wire::Cbor | Wire::Form(_) | Wire::Json => transport::check(input.head, |_| false)?,
+    }
+    match (wire, input.operation.input) {
+        (Wire::Form(parameters), Some(shape)) => {
+            query::decode(input.service, shape, input.protocol, parameters)
+        }
+        (Wire::Form(parameters), None) if parameters.is_empty() => Ok(nothing()),
+        (Wire::Cbor | Wire::Json, _) if input.whole()?.is_empty() => Ok(nothing()),
+        (Wire::Cbor, Some(shape)) => cbor::decode(input.service, shape, input.whole()?),
+        (Wire::Json, Some(shape)) => {
+            json::decode(input.service, shape, Members::All, input.whole()?)
+        }
+        (Wire::Json, None) if &**input.whole()? == b"{}" => Ok(nothing()),
+        (Wire::Cbor | Wire::Form(_) | Wire::Json | Wire::Rest { .. }, _) => Err(
+            Refusal::InvalidInput("the operation takes no input".to_owned()),
+        ),
+    }
+}
+
+fn nothing() -> Value {
+    Value::Structure(Vec::new())
+}
+
+fn takes_stream(reading: &Reading<'_>) -> bool {
+    reading.operation().is_ok_and(|operation| {
+        let input = route::input(&reading.service, operation);
+        input.is_some_and(|input| rest::streams(&reading.service, input))
+    })
+}
+
+/// A region that the partition does not have would end in a host name nobody has vetted.
+fn check_region(catalog: &Catalog, region: &str, place: &Place) -> Result<(), Refusal> {
+    let known = catalog.index().partitions.iter().any(|partition| {
+        partition.name == place.partition && partition.regions.iter().any(|own| own == region)
+    });
+    if known {
+        return Ok(());
+    }
+    Err(Refusal::InvalidInput(format!(
+        "region `{}` does not exist in partition `{}`",
+        text::quote(region),
+        place.partition
+    )))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! CBOR bodies (Smithy RPC v2), decoded by the model as strictly as JSON: no duplicate keys, no
+//! unknown members, no coercion, nothing after the value. Maps and lists may have an open end,
+//! because SDKs write them so; texts and blobs in pieces are refused, and so is every tag but the
+//! epoch timestamp's.
+
+use bytes::Bytes;
+use ciborium_ll::{Decoder as Puller, Header};
+
+use super::text::{duplicate, quote, repeated, wrong_type};
+use crate::call::Value;
+use crate::catalog::{Service, Shape, ShapeId, Structure};
+use crate::refusal::Refusal;
+
+const MAX_DEPTH: u8 = 100;
+const MAX_VALUES: u32 = 2_500_000;
+
+/// RFC 8949 §3.4.2.
+const EPOCH: u64 = 1;
+/// RFC 8949 §3.3.
+const FALSE: u8 = 20;
+const TRUE: u8 = 21;
+const NULL: u8 = 22;
+
+/// Decodes a body that is one structure.
+///
+/// # Errors
+/// [`Refusal::Malformed`] for bytes that are not CBOR, [`Refusal::Ambiguous`] for duplicate keys,
+/// [`Refusal::InvalidInput`] for what the model does not have.
+pub(super) fn decode(service: &Service, shape: ShapeId, bytes: &[u8]) -> Result<Value, Refusal> {
+    let mut decoder = Decoder {
+        service,
+        rest: bytes,
+        values: 0,
+    };
+    let place = Place {
+        shape: service.shape(shape).ok_or(Refusal::Internal)?,
+        name: "the body",
+        depth: 0,
+    };
+    let value = decoder.value(place)?;
+    if value == Value::Null || !decoder.rest.is_empty() {
+        return Err(malformed());
+    }
+    Ok(value)
+}
+
+/// What is expected next.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    shape: &'a Shape,
+    name: &'a str,
+    depth: u8,
+}
+
+struct Decoder<'a> {
+    service: &'a Service,
+    rest: &'a [u8],
+    values: u32,
+}
+
+impl<'a> Decoder<'a> {
+    fn value(&mut self, place: Place<'a>) -> Result<Value, Refusal> {
+        let header = self.pull()?;
+        self.value_of(header, place)
+    }
+
+    fn value_of(&mut self, header: Header, place: Place<'a>) -> Result<Value, Refusal> {
+        self.values += 1;
+        if self.values > MAX_VALUES || place.depth > MAX_DEPTH {
+            let text = "the body has too many values or is nested too deeply";
+            return Err(Refusal::InvalidInput(text.to_owned()));
+        }
+        if header == Header::Simple(NULL) {
+            return Ok(Value::Null);
+        }
+        match (place.shape, header) {
+            (Shape::Structure(structure), Header::Map(length)) => {
+                self.structure(structure, length, place)
+            }
+            (Shape::Map { value, .. }, Header::Map(length)) => {
+                let below = self.below(place, *value, place.name)?;
+                self.map(below, length)
+            }
+            (Shape::List { member, .. }, Header::Array(length)) => {
+                let below = self.below(place, *member, place.name)?;
+                self.list(below, length)
+            }
+            (Shape::String { .. }, Header::Text(length)) => {
+                self.text(length).map(|text| Value::String(text.to_owned()))
+            }
+            (Shape::Blob { .. }, Header::Bytes(length)) => {
+                let bytes = self.take(length)?;
+                Ok(Value::Blob(Bytes::copy_from_slice(bytes)))
+            }
+            (Shape::Timestamp(_), Header::Tag(EPOCH)) => {
+                let header = self.pull()?;
+                number(header)
+                    .filter(|seconds| seconds.is_finite())
+                    .map(Value::Timestamp)
+                    .ok_or_else(|| mismatch(place))
+            }
+            (shape, header) => scalar(shape, header).ok_or_else(|| mismatch(place)),
+        }
+    }
+
+    fn structure(
+        &mut self,
+        structure: &'a Structure,
+        length: Option<usize>,
+        place: Place<'a>,
+    ) -> Result<Value, Refusal> {
+        let mut entries = Vec::new();
+        let mut seen: Vec<&str> = Vec::new();
+        let mut left = length;
+        while let Some(header) = self.next(&mut left)? {
+            let key = self.key(header)?;
+            let named = |member: &&crate::catalog::Member| {
+                member.location_name.as_deref().unwrap_or(&member.name) == key
+            };
+            let member = structure.members.iter().find(named).ok_or_else(|| {
+                Refusal::InvalidInput(format!(
+                    "`{}` is not a member of `{}`; names are case-sensitive",
+                    quote(key),
+                    structure.name
+                ))
+            })?;
+            if seen.contains(&member.name.as_str()) {
+                return Err(duplicate(&member.name));
+            }
+            seen.push(&member.name);
+            let below = self.below(place, member.shape, &member.name)?;
+            let value = self.value(below)?;
+            if value != Value::Null {
+                entries.push((member.name.clone(), value));
+            }
+        }
+        if structure.union && entries.len() != 1 {
+            return Err(wrong_type(place.name, "a map with exactly one member"));
+        }
+        Ok(Value::Structure(entries))
+    }
+
+    fn map(&mut self, below: Place<'a>, length: Option<usize>) -> Result<Value, Refusal> {
+        let mut entries = Vec::new();
+        let mut left = length;
+        while let Some(header) = self.next(&mut left)? {
+            let key = self.key(header)?.to_owned();
+            entries.push((key, self.value(below)?));
+        }
+        match repeated(&entries) {
+            Some(key) => Err(duplicate(key)),
+            None => Ok(Value::Map(entries)),
+        }
+    }
+
+    fn list(&mut self, below: Place<'a>, length: Option<usize>) -> Result<Value, Refusal> {
+        let mut elements = Vec::new();
+        let mut left = length;
+        while let Some(header) = self.next(&mut left)? {
+            elements.push(self.value_of(header, below)?);
+        }
+        Ok(Value::List(elements))
+    }
+
+    /// The header of the next element, or nothing at the end of the collection.
+    fn next(&mut self, left: &mut Option<usize>) -> Result<Option<Header>, Refusal> {
+        match left {
+            Some(0) => return Ok(None),
+            Some(count) => *count -= 1,
+            None => {
+                let header = self.pull()?;
+                return Ok((header != Header::Break).then_some(header));
+            }
+        }
+        self.pull().map(Some)
+    }
+
+    fn below(&self, place: Place<'a>, shape: ShapeId, name: &'a str) -> Result<Place<'a>, Refusal> {
+        Ok(Place {
+            shape: self.service.shape(shape).ok_or(Refusal::Internal)?,
+            name,
+            depth: place.depth + 1,
+        })
+    }
+
+    fn key(&mut self, header: Header) -> Result<&'a str, Refusal> {
+        match header {
+            Header::Text(length) => self.text(length),
+            Header::Array(_)
+            | Header::Break
+            | Header::Bytes(_)
+            | Header::Float(_)
+            | Header::Map(_)
+            | Header::Negative(_)
+            | Header::Positive(_)
+            | Header::Simple(_)
+            | Header::Tag(_) => Err(malformed()),
+        }
+    }
+
+    fn text(&mut self, length: Option<usize>) -> Result<&'a str, Refusal> {
+        std::str::from_utf8(self.take(length)?).map_err(|_| malformed())
+    }
+
+    /// The bytes of a text or blob in one piece.
+    fn take(&mut self, length: Option<usize>) -> Result<&'a [u8], Refusal> {
+        let taken = length.and_then(|length| self.rest.split_at_checked(length));
+        let (bytes, rest) = taken.ok_or_else(malformed)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    fn pull(&mut self) -> Result<Header, Refusal> {
+        let mut puller = Puller::from(self.rest);
+        let header = puller.pull().map_err(|_| malformed())?;
+        self.rest = self.rest.get(puller.offset()..).ok_or_else(malformed)?;
+        Ok(header)
+    }
+}
+
+fn scalar(shape: &Shape, header: Header) -> Option<Value> {
+    match (shape, header) {
+        (Shape::Boolean, Header::Simple(FALSE)) => Some(Value::Boolean(false)),
+        (Shape::Boolean, Header::Simple(TRUE)) => Some(Value::Boolean(true)),
+        (Shape::Integer, header) => integer(header).map(Value::Integer),
+        (Shape::Float, header) => number(header).map(Value::Float),
+        (_, _) => None,
+    }
+}
+
+fn integer(header: Header) -> Option<i64> {
+    match header {
+        Header::Positive(number) => i64::try_from(number).ok(),
+        Header::Negative(number) => i64::try_from(number).ok().map(|number| !number),
+        Header::Array(_)
+        | Header::Break
+        | Header::Bytes(_)
+        | Header::Float(_)
+        | Header::Map(_)
+        | Header::Simple(_)
+        | Header::Tag(_)
+        | Header::Text(_) => None,
+    }
+}
+
+/// A float, which JavaScript writes as an integer where it can.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an integer where the model has a float is read as every parser reads it"
+)]
+fn number(header: Header) -> Option<f64> {
+    if let Header::Float(number) = header {
+        return Some(number);
+    }
+    integer(header).map(|number| number as f64)
+}
+
+fn mismatch(place: Place<'_>) -> Refusal {
+    let expected = match place.shape {
+        Shape::Blob { .. } => "a byte string",
+        Shape::Boolean => "a boolean",
+        Shape::Document => "absent: documents have no form in CBOR",
+        Shape::Float => "a number",
+        Shape::Integer => "an integer",
+        Shape::List { .. } => "a list",
+        Shape::Map { .. } | Shape::Structure(_) => "a map",
+        Shape::String { .. } => "a text",
+        Shape::Timestamp(_) => "a tagged timestamp",
+    };
+    wrong_type(place.name, expected)
+}
+
+fn malformed() -> Refusal {
+    Refusal::Malformed("the body is not one plain CBOR value".to_owned())
+}

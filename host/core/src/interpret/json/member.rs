@@ -1,0 +1,59 @@
+//! The keys of a modelled object: resolved to members while they are read, without a copy.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error, Visitor};
+
+use super::{Members, Seed};
+use crate::catalog::{Location, Member, Structure};
+use crate::interpret::text::quote;
+use crate::refusal::Refusal;
+
+/// Reads a key as a member of a structure.
+#[derive(Clone, Copy)]
+pub(super) struct MemberKey<'a> {
+    pub(super) seed: Seed<'a>,
+    pub(super) structure: &'a Structure,
+}
+
+impl<'a> DeserializeSeed<'a> for MemberKey<'a> {
+    type Value = (usize, &'a Member);
+
+    fn deserialize<D: serde::Deserializer<'a>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'a> for MemberKey<'a> {
+    type Value = (usize, &'a Member);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        let named = |(_, member): &(usize, &Member)| {
+            let name = member.location_name.as_ref().unwrap_or(&member.name);
+            name == key && (self.seed.members == Members::All || unbound(member))
+        };
+        match self.structure.members.iter().enumerate().find(named) {
+            Some(found) => Ok(found),
+            None => self.seed.decoder.refuse(Refusal::InvalidInput(format!(
+                "`{}` is not a member of `{}`; names are case-sensitive",
+                quote(key),
+                self.structure.name
+            ))),
+        }
+    }
+}
+
+fn unbound(member: &Member) -> bool {
+    match member.location {
+        Location::Body => true,
+        Location::Header
+        | Location::Headers
+        | Location::Querystring
+        | Location::StatusCode
+        | Location::Uri => false,
+    }
+}

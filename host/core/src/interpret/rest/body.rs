@@ -1,0 +1,156 @@
+//! The body of a REST request: one payload member, the members that nothing else carries, or
+//! nothing at all.
+
+use bytes::Bytes;
+
+use super::{shape_of, wire_name, wrong_body};
+use crate::call::Value;
+use crate::catalog::{Location, Member, Protocol, Shape, Structure};
+use crate::interpret::claim::{header, is_form, media_type};
+use crate::interpret::json::{self, Members};
+use crate::interpret::{Input, route, xml};
+use crate::refusal::Refusal;
+use crate::sigv4::Payload;
+
+/// Adds what the body holds to `entries`.
+///
+/// # Errors
+/// [`Refusal::InvalidInput`], [`Refusal::Ambiguous`], [`Refusal::Malformed`] or
+/// [`Refusal::Unsupported`].
+pub(super) fn decode(
+    input: &Input<'_>,
+    structure: Option<&Structure>,
+    entries: &mut Vec<(String, Value)>,
+) -> Result<(), Refusal> {
+    let Some(structure) = structure else {
+        return empty(input);
+    };
+    refuse_form(input, structure)?;
+    if let Some(member) = payload_member(structure) {
+        let value = payload(input, member)?;
+        entries.extend(value.map(|value| (member.name.clone(), value)));
+        return Ok(());
+    }
+    let unbound = |member: &Member| member.location == Location::Body;
+    if !structure.members.iter().any(unbound) {
+        return empty(input);
+    }
+    let shape = input.operation.input.ok_or(Refusal::Internal)?;
+    let bytes = input.whole()?;
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    media(input)?;
+    let body = if input.protocol == Protocol::RestXml {
+        let name = input.operation.input_location_name.as_deref();
+        xml::decode(input.service, shape, name.unwrap_or(&structure.name), bytes)?
+    } else {
+        json::decode(input.service, shape, Members::Unbound, bytes)?
+    };
+    match body {
+        Value::Structure(members) => entries.extend(members),
+        Value::Blob(_)
+        | Value::Boolean(_)
+        | Value::Float(_)
+        | Value::Integer(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Null
+        | Value::Stream
+        | Value::String(_)
+        | Value::Timestamp(_) => return Err(wrong_body("one object")),
+    }
+    Ok(())
+}
+
+/// The member that is the whole body.
+pub(super) fn payload_member(structure: &Structure) -> Option<&Member> {
+    let index = usize::try_from(structure.payload?).ok()?;
+    structure.members.get(index)
+}
+
+fn payload(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
+    let shape = shape_of(input.service, member)?;
+    match shape {
+        Shape::Blob { streaming, .. } => match input.payload {
+            Payload::Streamed if *streaming || member.streaming => Ok(Some(Value::Stream)),
+            Payload::Streamed => Err(Input::not_streamed()),
+            Payload::Whole(bytes) => Ok(Some(Value::Blob(bytes.clone()))),
+        },
+        Shape::String { .. } => text(input.whole()?).map(Some),
+        Shape::Structure(structure) if structure.event_stream => Err(Refusal::Unsupported(
+            "event streams in requests are not supported by this gateway".to_owned(),
+        )),
+        Shape::Document | Shape::List { .. } | Shape::Map { .. } | Shape::Structure(_) => {
+            modelled(input, member)
+        }
+        Shape::Boolean | Shape::Float | Shape::Integer | Shape::Timestamp(_) => {
+            Err(Refusal::Internal)
+        }
+    }
+}
+
+fn text(bytes: &Bytes) -> Result<Value, Refusal> {
+    String::from_utf8(bytes.to_vec())
+        .map(Value::String)
+        .map_err(|_| wrong_body("UTF-8 text"))
+}
+
+fn modelled(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
+    let bytes = input.whole()?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    media(input)?;
+    if input.protocol == Protocol::RestXml {
+        let name = wire_name(member);
+        return xml::decode(input.service, member.shape, name, bytes).map(Some);
+    }
+    json::decode(input.service, member.shape, Members::All, bytes).map(Some)
+}
+
+/// An operation without a body has none, or the empty object that some clients send.
+fn empty(input: &Input<'_>) -> Result<(), Refusal> {
+    let bytes = input.whole()?;
+    if bytes.is_empty() || (input.protocol == Protocol::RestJson && &**bytes == b"{}") {
+        return Ok(());
+    }
+    Err(wrong_body("empty: the operation has none"))
+}
+
+/// A structured body must not claim to be something else.
+fn media(input: &Input<'_>) -> Result<(), Refusal> {
+    let Some(content_type) = header(input.head, "content-type")? else {
+        return Ok(());
+    };
+    let structure = route::input(input.service, input.operation);
+    if structure.is_some_and(|own| super::headers::modelled(&own.members, "content-type")) {
+        return Ok(());
+    }
+    let media = media_type(Some(content_type));
+    let fits = match (input.protocol, media.as_deref()) {
+        (Protocol::RestXml, Some("application/xml" | "text/xml")) => true,
+        (Protocol::RestXml, _) => false,
+        (_, media) => media == Some("application/json"),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Refusal::Ambiguous(
+        "the content type is not that of the service's protocol".to_owned(),
+    ))
+}
+
+/// A form is another protocol's body, except where the model has the content type as a member:
+/// there it is the object's own.
+fn refuse_form(input: &Input<'_>, structure: &Structure) -> Result<(), Refusal> {
+    let content_type = header(input.head, "content-type")?;
+    if is_form(media_type(content_type).as_deref())
+        && !super::headers::modelled(&structure.members, "content-type")
+    {
+        return Err(Refusal::Ambiguous(
+            "a form content type on a service that does not read forms".to_owned(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Members that travel as headers, and the check that no other `x-amz-*` header does.
+
+use super::{shape_of, wire_name};
+use crate::call::Value;
+use crate::catalog::{Location, Member, Service, Shape, Structure, TimestampFormat};
+use crate::head::Head;
+use crate::interpret::Input;
+use crate::interpret::claim::header;
+use crate::interpret::json;
+use crate::interpret::text::{blob, scalar, wrong_type};
+use crate::interpret::transport;
+use crate::refusal::Refusal;
+
+/// Adds every member that is a header to `entries`.
+///
+/// # Errors
+/// [`Refusal::InvalidInput`], [`Refusal::Ambiguous`] or [`Refusal::Malformed`].
+pub(super) fn decode(
+    input: &Input<'_>,
+    structure: Option<&Structure>,
+    entries: &mut Vec<(String, Value)>,
+) -> Result<(), Refusal> {
+    let members = structure.map_or(&[][..], |structure| &structure.members);
+    for member in members {
+        let value = match member.location {
+            Location::Header => one(input.service, input.head, member)?,
+            Location::Headers => prefixed(input.head, wire_name(member))?,
+            Location::Body | Location::Querystring | Location::StatusCode | Location::Uri => None,
+        };
+        if let Some(value) = value {
+            entries.push((member.name.clone(), value));
+        }
+    }
+    transport::check(input.head, |name| modelled(members, name))
+}
+
+/// Whether some member is carried by that header.
+pub(super) fn modelled(members: &[Member], name: &str) -> bool {
+    members.iter().any(|member| {
+        let own = wire_name(member);
+        match member.location {
+            Location::Header => own.eq_ignore_ascii_case(name),
+            Location::Headers => suffix(name, own).is_some(),
+            Location::Body | Location::Querystring | Location::StatusCode | Location::Uri => false,
+        }
+    })
+}
+
+fn one(service: &Service, head: &Head, member: &Member) -> Result<Option<Value>, Refusal> {
+    let name = wire_name(member);
+    let Some(text) = header(head, name)? else {
+        return Ok(None);
+    };
+    let text = if name.eq_ignore_ascii_case("content-encoding") {
+        match transport::object_encoding(head, text) {
+            Some(text) => text,
+            None => return Ok(None),
+        }
+    } else {
+        text
+    };
+    let shape = shape_of(service, member)?;
+    let value = match shape {
+        Shape::List {
+            member: element, ..
+        } => {
+            let element = service.shape(*element).ok_or(Refusal::Internal)?;
+            return list(member, element, text).map(Some);
+        }
+        Shape::String { .. } | Shape::Document if member.json_value => json_value(member, text)?,
+        Shape::Blob { .. }
+        | Shape::Boolean
+        | Shape::Document
+        | Shape::Float
+        | Shape::Integer
+        | Shape::Map { .. }
+        | Shape::String { .. }
+        | Shape::Structure(_)
+        | Shape::Timestamp(_) => header_scalar(member, shape, text.to_owned())?,
+    };
+    Ok(Some(value))
+}
+
+fn header_scalar(member: &Member, shape: &Shape, text: String) -> Result<Value, Refusal> {
+    let usual = TimestampFormat::HttpDate;
+    scalar(&member.name, shape, text, member.timestamp, usual)
+}
+
+/// A string that is base64 of JSON: checked to be one JSON value, kept as its text.
+fn json_value(member: &Member, text: &str) -> Result<Value, Refusal> {
+    let bytes = blob(text).ok_or_else(|| wrong_type(&member.name, "base64 of a JSON text"))?;
+    json::document(&bytes)?;
+    String::from_utf8(bytes.into())
+        .map(Value::String)
+        .map_err(|_| wrong_type(&member.name, "base64 of a JSON text"))
+}
+
+/// Comma-separated elements; one with a comma or a quotation mark is quoted (RFC 9110 §5.6.4).
+fn list(member: &Member, element: &Shape, text: &str) -> Result<Value, Refusal> {
+    let mut values = Vec::new();
+    for part in split(text).ok_or_else(|| wrong_type(&member.name, "a list of header values"))? {
+        values.push(header_scalar(member, element, part)?);
+    }
+    Ok(Value::List(values))
+}
+
+fn split(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let (part, after) = rest.split_at_checked(end)?;
+                (part.trim().to_owned(), after)
+            }
+        };
+        if part.contains('"') && !rest.starts_with('"') {
+            return None;
+        }
+        parts.push(part);
+        match after.strip_prefix(',') {
+            Some(next) => rest = next.trim_start(),
+            None if after.is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
+}
+
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((text, quoted.get(at + 1..)?)),
+            '\\' => text.push(characters.next()?.1),
+            other => text.push(other),
+        }
+    }
+    None
+}
+
+fn prefixed(head: &Head, prefix: &str) -> Result<Option<Value>, Refusal> {
+    let mut entries = Vec::new();
+    for name in head.headers.keys() {
+        let Some(key) = suffix(name.as_str(), prefix) else {
+            continue;
+        };
+        let text = header(head, name.as_str())?.unwrap_or_default();
+        entries.push((key.to_owned(), Value::String(text.to_owned())));
+    }
+    Ok((!entries.is_empty()).then_some(Value::Map(entries)))
+}
+
+fn suffix<'n>(name: &'n str, prefix: &str) -> Option<&'n str> {
+    let (start, key) = name.split_at_checked(prefix.len())?;
+    (start.eq_ignore_ascii_case(prefix) && !key.is_empty()).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_lists_split_at_unquoted_commas() {
+        for (text, expected) in [
+            ("a", Some(vec!["a"])),
+            ("a,b", Some(vec!["a", "b"])),
+            ("a, b", Some(vec!["a", "b"])),
+            (r#""a,b",c"#, Some(vec!["a,b", "c"])),
+            (r#""a\"b""#, Some(vec!["a\"b"])),
+            (r#""a"#, None),
+            (r#""a"b"#, None),
+            (r#"a"b"#, None),
+        ] {
+            let expected = expected.map(|parts| parts.into_iter().map(str::to_owned).collect());
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+}
