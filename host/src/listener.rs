@@ -1,0 +1,163 @@
+//! Where agents connect: sockets, TLS, HTTP/1.1 and HTTP/2, and everything that limits what a
+//! stranger may cost before a signature was checked.
+//!
+//! It hands each request to one handler and never answers anything itself but what the HTTP
+//! library answers to bytes that are no request. `listener/gate.rs` and `listener/framing.rs`
+//! refuse ambiguous framing on the wire, `listener/head.rs` ambiguous heads.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::body::ResponseBody;
+use crate::config::{Limits, Listen};
+
+mod connection;
+mod framing;
+mod gate;
+mod head;
+
+pub use head::head;
+
+/// Pending connections the kernel may queue.
+const BACKLOG: u32 = 1024;
+/// The pause after the system refused to accept, e.g. for want of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Who is at the other end, as far as the socket knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Never taken from a header.
+    pub address: SocketAddr,
+    /// Whether the bytes arrive over TLS.
+    pub tls: bool,
+}
+
+/// A bound socket that nobody is served on yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    limits: Limits,
+}
+
+impl Listener {
+    /// Binds the address. Without `tls` it speaks plain HTTP/1.1, which the configuration allows
+    /// on loopback only.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn bind(listen: &Listen, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(listen.address),
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&listen.address.into())?;
+        socket.listen(BACKLOG.cast_signed())?;
+        Ok(Self {
+            socket: TcpListener::from_std(socket.into())?,
+            tls,
+            limits: listen.limits,
+        })
+    }
+
+    /// The address that was bound, with the real port where the configuration said 0.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `shutdown`, then lets calls in flight finish for at most the drain time-out.
+    ///
+    /// `handler` always answers; dropping its future means that the client went away.
+    pub async fn serve<H, F>(self, handler: H, shutdown: CancellationToken)
+    where
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<ResponseBody>> + Send + 'static,
+    {
+        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let connections = TaskTracker::new();
+        let abort = CancellationToken::new();
+        let server = Arc::new(connection::Server {
+            tls: self.tls,
+            limits: self.limits,
+            shutdown: shutdown.clone(),
+        });
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                accepted = accept(&self.socket, &slots) => accepted,
+            };
+            let Some((stream, address, slot)) = accepted else {
+                continue;
+            };
+            let serving = connection::serve(server.clone(), stream, address, handler.clone());
+            let aborted = abort.clone();
+            connections.spawn(async move {
+                tokio::select! {
+                    () = serving => {}
+                    () = aborted.cancelled() => {}
+                }
+                drop(slot);
+            });
+        }
+        drop(self.socket);
+        connections.close();
+        let drained = tokio::time::timeout(self.limits.drain_timeout, connections.wait()).await;
+        if drained.is_err() {
+            tracing::warn!(
+                open = connections.len(),
+                "closing connections that did not drain"
+            );
+            abort.cancel();
+            connections.wait().await;
+        }
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn accept(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match socket.accept().await {
+        Ok((stream, address)) => Some((stream, address, slot)),
+        Err(error) => {
+            if is_lasting(&error) {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+            None
+        }
+    }
+}
+
+/// Errors of one connection that died in the queue are not worth a pause.
+fn is_lasting(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! From a permitted call to what is to be sent: the destination from the model or the connection's
+//! configuration, the body as it was admitted.
+
+use portcullis_core::access::Permit;
+use portcullis_core::call::{Call, Value};
+use portcullis_core::catalog::Catalog;
+use portcullis_core::destination::{Addressing, Destination, DestinationError, Target, Variant};
+use portcullis_core::interpret::{self, Place};
+use portcullis_core::refusal::Refusal;
+use portcullis_core::sigv4::{Payload, VerifiedRequest};
+
+use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream};
+use crate::body::StreamingBody;
+use crate::config::Connection;
+
+impl Upstream {
+    /// Builds the destination of a permitted call and takes its verified bytes over.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] when AWS has no such endpoint, or the bucket needs a kind of
+    /// endpoint this gateway does not build.
+    pub fn prepare(
+        &self,
+        permit: &Permit,
+        request: VerifiedRequest,
+        stream: Option<StreamingBody>,
+        place: &Place,
+    ) -> Result<Outgoing, Refusal> {
+        let connection = self
+            .connections
+            .get(&permit.session().connection)
+            .ok_or(Refusal::Internal)?;
+        let call = permit.call();
+        let bucket = bucket(call).map(|name| Bucket {
+            name: name.to_owned(),
+            written: if interpret::names_bucket_in_host(request.head(), place) {
+                Addressing::VirtualHost
+            } else {
+                Addressing::Path
+            },
+        });
+        let route = route(connection, call, bucket.as_ref())?;
+        let (head, payload, payload_mode) = request.into_parts();
+        let body = match (payload, stream) {
+            (Payload::Streamed, Some(stream)) => OutgoingBody::Stream(Box::new(stream)),
+            (Payload::Whole(bytes), None) => OutgoingBody::Whole(bytes),
+            (Payload::Streamed, None) | (Payload::Whole(_), Some(_)) => {
+                return Err(Refusal::Internal);
+            }
+        };
+        Ok(Outgoing {
+            head,
+            bucket,
+            route,
+            payload_mode,
+            body,
+        })
+    }
+}
+
+fn route(connection: &Connection, call: &Call, bucket: Option<&Bucket>) -> Result<Route, Refusal> {
+    let catalog = Catalog::embedded();
+    let target = Target {
+        service: call.service(),
+        operation: call.operation(),
+        partition: call.partition(),
+        region: call.region(),
+        variant: Variant::Plain,
+    };
+    let destination = match (&connection.endpoint, bucket) {
+        (None, Some(bucket)) => Destination::s3(catalog, &target, &bucket.name),
+        (None, None) | (Some(_), _) => Destination::build(catalog, &target, call.host_prefix()),
+    };
+    match (&connection.endpoint, destination) {
+        (Some(endpoint), Ok(destination)) => Ok(Route::endpoint(
+            endpoint,
+            destination.signing_name(),
+            destination.signing_region(),
+        )),
+        // An emulator may have what AWS does not have in that region.
+        (Some(endpoint), Err(DestinationError::NoEndpoint { .. })) => Ok(Route::endpoint(
+            endpoint,
+            call.signing_name(),
+            call.region(),
+        )),
+        (None, Ok(destination)) => Ok(Route::aws(
+            destination.host(),
+            destination.addressing(),
+            destination.signing_name(),
+            destination.signing_region(),
+        )),
+        (_, Err(error)) => Err(Refusal::Unsupported(error.to_string())),
+    }
+}
+
+fn bucket(call: &Call) -> Option<&str> {
+    if call.service() == "s3" {
+        call.params().get("Bucket").and_then(Value::as_str)
+    } else {
+        None
+    }
+}

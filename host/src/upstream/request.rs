@@ -1,0 +1,235 @@
+//! The request that goes out: the agent's headers without what is not its to say, signed with the
+//! real credential over a short and stable list of headers.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningParams,
+    SigningSettings, UriPathNormalizationMode,
+};
+use aws_sigv4::sign::v4;
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use portcullis_core::refusal::Refusal;
+use portcullis_core::sigv4::PayloadMode;
+use time::OffsetDateTime;
+
+use super::progress::{Progress, Watched};
+use super::{Outgoing, OutgoingBody, Route, SignedCall};
+
+/// Headers that end here: the agent's own signature, what concerns only the connection to the
+/// gateway (RFC 9110 §7.6.1), what names hosts, peers or browsers, and what the gateway writes.
+const DROPPED: [&str; 27] = [
+    "accept-encoding",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "cookie2",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amzn-trace-id",
+    "x-real-ip",
+];
+
+/// Builds and signs a request; the second value tells how far its body is.
+pub(super) fn signed(
+    outgoing: Outgoing,
+    credentials: &Credentials,
+    now: OffsetDateTime,
+) -> Result<(SignedCall, Progress), Refusal> {
+    let Outgoing {
+        head,
+        bucket,
+        route,
+        payload_mode,
+        body,
+    } = outgoing;
+    let path = route.path(&head.path, bucket.as_ref())?;
+    let uri = route.uri(&path, head.query.as_deref());
+    let mut headers = forwarded(&head.headers)?;
+    headers.insert(HOST, value(route.authority())?);
+    set_length(&mut headers, &head.method, &body);
+    let mut request = Request::builder()
+        .method(head.method)
+        .uri(&uri)
+        .body(())
+        .map_err(|error| internal("building the request", &error))?;
+    *request.headers_mut() = headers;
+    let signing = Signing {
+        route: &route,
+        credentials,
+        now,
+        names_digest: head.headers.contains_key("x-amz-content-sha256"),
+    };
+    signing.apply(&mut request, &uri, &signable(&payload_mode, &body))?;
+    let body = match body {
+        OutgoingBody::Stream(body) => Watched::stream(body),
+        OutgoingBody::Whole(bytes) => Watched::whole(bytes),
+    };
+    let progress = body.progress();
+    Ok((request.map(|()| body), progress))
+}
+
+/// The agent's headers that are passed on.
+fn forwarded(headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+    let mut kept = HeaderMap::with_capacity(headers.len() + 8);
+    for (name, value) in headers {
+        if !is_dropped(name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    for token in connection_tokens(headers) {
+        kept.remove(token);
+    }
+    let own = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
+    let agent = kept.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = agent.map_or_else(|| own.to_owned(), |agent| format!("{agent} {own}"));
+    kept.insert(USER_AGENT, value(&agent)?);
+    // What is masked must be readable, and what is not needs no decompression bomb.
+    kept.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Ok(kept)
+}
+
+fn is_dropped(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    DROPPED.binary_search(&name).is_ok() || name.starts_with("x-forwarded-")
+}
+
+/// The fields that `Connection` says are for this hop only.
+fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// S3 wants a length even on an empty `PUT`; a streamed body's own length is set by the HTTP
+/// library from the framing it came in.
+fn set_length(headers: &mut HeaderMap, method: &Method, body: &OutgoingBody) {
+    if let OutgoingBody::Whole(bytes) = body
+        && (!bytes.is_empty() || matches!(*method, Method::PUT | Method::POST | Method::PATCH))
+    {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    }
+}
+
+fn signable<'a>(mode: &PayloadMode, body: &'a OutgoingBody) -> SignableBody<'a> {
+    match (mode, body) {
+        (PayloadMode::Absent, OutgoingBody::Whole(bytes)) => SignableBody::Bytes(bytes),
+        // A streamed body without a digest is never admitted; UNSIGNED would be a lie elsewhere.
+        (PayloadMode::Absent, OutgoingBody::Stream(_)) => SignableBody::Precomputed(String::new()),
+        (PayloadMode::Digest(digest), _) => SignableBody::Precomputed(hex::encode(digest)),
+        (PayloadMode::Unsigned, _) => SignableBody::UnsignedPayload,
+        (PayloadMode::UnsignedTrailer { .. }, _) => SignableBody::StreamingUnsignedPayloadTrailer,
+    }
+}
+
+struct Signing<'a> {
+    route: &'a Route,
+    credentials: &'a Credentials,
+    now: OffsetDateTime,
+    /// The agent sent `x-amz-content-sha256`, so the service may want it.
+    names_digest: bool,
+}
+
+impl Signing<'_> {
+    fn apply(
+        &self,
+        request: &mut Request<()>,
+        uri: &str,
+        body: &SignableBody<'_>,
+    ) -> Result<(), Refusal> {
+        let method = request.method().clone();
+        let covered: Vec<(&str, &str)> = request
+            .headers()
+            .iter()
+            .filter(|(name, _)| is_signed(name))
+            .map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(not_text)?)))
+            .collect::<Result<_, Refusal>>()?;
+        let signable =
+            SignableRequest::new(method.as_str(), uri, covered.into_iter(), body.clone())
+                .map_err(|error| internal("reading the request to sign", &error))?;
+        let identity = self.credentials.clone().into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(self.route.signing_region())
+            .name(self.route.signing_name())
+            .time(self.time())
+            .settings(self.settings())
+            .build()
+            .map_err(|error| internal("preparing the signature", &error))?;
+        let parameters = SigningParams::V4(parameters);
+        let (instructions, _) = aws_sigv4::http_request::sign(signable, &parameters)
+            .map_err(|error| internal("signing", &error))?
+            .into_parts();
+        instructions.apply_to_request_http1x(request);
+        Ok(())
+    }
+
+    fn settings(&self) -> SigningSettings {
+        let mut settings = SigningSettings::default();
+        if self.route.signs_path_as_sent() {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        if self.names_digest || self.route.signs_path_as_sent() {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        settings
+    }
+
+    fn time(&self) -> SystemTime {
+        let seconds = u64::try_from(self.now.unix_timestamp()).unwrap_or(0);
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+}
+
+/// Everything AWS demands to be signed, and what binds the body.
+fn is_signed(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-")
+}
+
+fn value(text: &str) -> Result<HeaderValue, Refusal> {
+    HeaderValue::from_str(text).map_err(|error| internal("writing a header", &error))
+}
+
+fn not_text(_: http::header::ToStrError) -> Refusal {
+    Refusal::Malformed("a header that must be signed is not visible ASCII".to_owned())
+}
+
+fn internal(step: &'static str, error: &dyn std::error::Error) -> Refusal {
+    tracing::error!(step, %error, "the call could not be signed");
+    Refusal::Internal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DROPPED;
+
+    #[test]
+    fn dropped_headers_are_sorted_for_the_search() {
+        assert!(DROPPED.is_sorted());
+    }
+}

@@ -1,0 +1,185 @@
+//! Where a call goes and what it is signed for. There is no way to make one from a client's words:
+//! hosts come from the service model or from the configuration.
+
+use portcullis_core::destination::Addressing;
+use portcullis_core::refusal::Refusal;
+
+use crate::config::Endpoint;
+
+/// One destination of one call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    scheme: &'static str,
+    host: String,
+    /// `host`, or `host:port` where the port is not the scheme's own.
+    authority: String,
+    addressing: Addressing,
+    signing_name: String,
+    signing_region: String,
+}
+
+/// S3's bucket, as the agent addressed it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bucket {
+    /// Letters, digits, `.`, `-` and `_` only.
+    pub name: String,
+    /// Where the agent wrote it.
+    pub written: Addressing,
+}
+
+impl Route {
+    /// AWS itself, over https. `host` must have been built from the service model.
+    #[must_use]
+    pub fn aws(
+        host: &str,
+        addressing: Addressing,
+        signing_name: &str,
+        signing_region: &str,
+    ) -> Self {
+        Self {
+            scheme: "https",
+            host: host.to_owned(),
+            authority: host.to_owned(),
+            addressing,
+            signing_name: signing_name.to_owned(),
+            signing_region: signing_region.to_owned(),
+        }
+    }
+
+    /// A connection's own endpoint, which is addressed by path only.
+    #[must_use]
+    pub fn endpoint(endpoint: &Endpoint, signing_name: &str, signing_region: &str) -> Self {
+        let (scheme, own_port) = if endpoint.https {
+            ("https", 443)
+        } else {
+            ("http", 80)
+        };
+        let host = if endpoint.host.contains(':') && !endpoint.host.starts_with('[') {
+            format!("[{}]", endpoint.host)
+        } else {
+            endpoint.host.clone()
+        };
+        let authority = if endpoint.port == own_port {
+            host.clone()
+        } else {
+            format!("{host}:{}", endpoint.port)
+        };
+        Self {
+            scheme,
+            host,
+            authority,
+            addressing: Addressing::Path,
+            signing_name: signing_name.to_owned(),
+            signing_region: signing_region.to_owned(),
+        }
+    }
+
+    /// The host name, for messages.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(super) fn signing_name(&self) -> &str {
+        &self.signing_name
+    }
+
+    pub(super) fn signing_region(&self) -> &str {
+        &self.signing_region
+    }
+
+    /// Whether the service signs its path as sent, encoded once (S3), or normalised and encoded
+    /// again (everything else): AWS's endpoint rules call it `disableDoubleEncoding`.
+    pub(super) fn signs_path_as_sent(&self) -> bool {
+        matches!(
+            self.signing_name.as_str(),
+            "s3" | "s3-object-lambda" | "s3-outposts" | "s3express"
+        )
+    }
+
+    /// The absolute URI, path and query being the agent's bytes.
+    pub(crate) fn uri(&self, path: &str, query: Option<&str>) -> String {
+        let mut uri = format!("{}://{}{path}", self.scheme, self.authority);
+        if let Some(query) = query {
+            uri.push('?');
+            uri.push_str(query);
+        }
+        uri
+    }
+
+    /// The path to send when the agent may have written the bucket elsewhere than this route
+    /// wants it.
+    pub(super) fn path(&self, path: &str, bucket: Option<&Bucket>) -> Result<String, Refusal> {
+        let Some(bucket) = bucket else {
+            return Ok(path.to_owned());
+        };
+        match (bucket.written, self.addressing) {
+            (Addressing::Path, Addressing::Path)
+            | (Addressing::VirtualHost, Addressing::VirtualHost) => Ok(path.to_owned()),
+            (Addressing::VirtualHost, Addressing::Path) => Ok(format!("/{}{path}", bucket.name)),
+            (Addressing::Path, Addressing::VirtualHost) => {
+                // The bucket was read from this very path, so anything else is a defect here.
+                let rest = path
+                    .strip_prefix('/')
+                    .and_then(|path| path.strip_prefix(bucket.name.as_str()))
+                    .ok_or(Refusal::Internal)?;
+                match rest.chars().next() {
+                    None => Ok("/".to_owned()),
+                    Some('/') => Ok(rest.to_owned()),
+                    Some(_) => Err(Refusal::Internal),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_moves_between_host_and_path() {
+        use Addressing::{Path, VirtualHost};
+        let check = |path: &str, written, wanted, expected: Option<&str>| {
+            let route = Route::aws("host", wanted, "s3", "us-east-1");
+            let bucket = Bucket {
+                name: "b.1".to_owned(),
+                written,
+            };
+            let found = route.path(path, Some(&bucket));
+            assert_eq!(found.ok().as_deref(), expected, "{path}");
+        };
+        check("/b.1/k//..%2Fx", Path, Path, Some("/b.1/k//..%2Fx"));
+        check("/b.1/k//..%2Fx", Path, VirtualHost, Some("/k//..%2Fx"));
+        check("/b.1//k", Path, VirtualHost, Some("//k"));
+        check("/b.1", Path, VirtualHost, Some("/"));
+        check("/b.1/", Path, VirtualHost, Some("/"));
+        check("/b.11/k", Path, VirtualHost, None);
+        check("/other/k", Path, VirtualHost, None);
+        check("/k//x", VirtualHost, Path, Some("/b.1/k//x"));
+        check("/", VirtualHost, Path, Some("/b.1/"));
+        check("/b.1/k", VirtualHost, VirtualHost, Some("/b.1/k"));
+    }
+
+    #[test]
+    fn an_endpoint_names_its_port_only_where_it_must() {
+        let check = |https, host: &str, port, expected: &str| {
+            let endpoint = Endpoint {
+                https,
+                host: host.to_owned(),
+                port,
+                ca: None,
+            };
+            let route = Route::endpoint(&endpoint, "s3", "us-east-1");
+            assert_eq!(route.uri("/", Some("a=b")), format!("{expected}/?a=b"));
+        };
+        check(true, "e.example", 443, "https://e.example");
+        check(true, "e.example", 80, "https://e.example:80");
+        check(false, "127.0.0.1", 5000, "http://127.0.0.1:5000");
+        check(false, "::1", 5000, "http://[::1]:5000");
+    }
+}
