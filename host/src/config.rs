@@ -4,8 +4,14 @@
 //! reports every problem at once. Nothing else reads the environment.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod check;
+mod document;
+mod file;
+
+pub use check::{Problem, load, schema};
 
 /// Everything `serve` needs.
 #[derive(Clone, Debug)]
@@ -29,12 +35,38 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where the audit log's segments are.
+    pub fn audit_dir(&self) -> PathBuf {
+        self.state_dir.join("audit")
+    }
+
     /// The connection of that name.
     pub fn connection(&self, name: &str) -> Option<&Connection> {
         self.connections
             .iter()
             .find(|connection| connection.name == name)
     }
+}
+
+/// The configuration file: what the command line says, else `./portcullis.yaml`, else
+/// `PORTCULLIS_CONFIG`.
+pub fn locate(argument: Option<&Path>) -> PathBuf {
+    let usual = Path::new("portcullis.yaml");
+    match argument {
+        Some(path) => path.to_owned(),
+        None if usual.exists() => usual.to_owned(),
+        None => std::env::var_os("PORTCULLIS_CONFIG").map_or(usual.to_owned(), PathBuf::from),
+    }
+}
+
+/// Whether colours are wanted: not if `NO_COLOR` is set to anything (no-color.org).
+pub fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The log filter, from `PORTCULLIS_LOG`.
+pub fn log_filter() -> Option<String> {
+    std::env::var("PORTCULLIS_LOG").ok()
 }
 
 /// The agents' listener.
@@ -93,6 +125,25 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// From SIGTERM to closing what is still open.
     pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            streams: 100,
+            head_bytes: 60 * 1024,
+            headers: 100,
+            body_bytes: 16 * 1024 * 1024,
+            buffered_bytes: 256 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            body_idle_timeout: Duration::from_secs(30),
+            upstream_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 /// The people's listener.

@@ -10,10 +10,16 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod access;
+pub mod aws_chunked;
 pub mod call;
 pub mod catalog;
+pub mod checksum;
+pub mod destination;
 pub mod head;
 pub mod interpret;
+pub mod record;
+pub mod redact;
 pub mod refusal;
 pub mod sigv4;
+pub mod sts;
 pub mod token;

@@ -13,6 +13,10 @@ pub enum Refusal {
     #[error("the request can be read in two ways and was refused: {0}")]
     Ambiguous(String),
 
+    /// AWS's answer broke off before it was read.
+    #[error("AWS answered, but its answer broke off; the call was probably carried out")]
+    AnswerLost,
+
     /// Policy wants a person's yes first.
     #[error(
         "this call needs a person's approval, and this gateway has no approver configured. {reason} (rule `{rule}`)"
@@ -213,4 +217,15 @@ pub enum Fault {
     Internal,
     /// AWS's side or the identity provider's.
     Upstream,
+}
+
+impl Fault {
+    /// The word in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Internal => "internal",
+            Self::Upstream => "upstream",
+        }
+    }
 }

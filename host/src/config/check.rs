@@ -1,0 +1,634 @@
+//! From the file as written to a [`Config`] that cannot be wrong. Every problem is found, not just
+//! the first, and each names its line and key.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis_core::catalog::Catalog;
+use schemars::schema_for;
+
+use super::document::{Document, key_path};
+use super::file::{self, ConfigFile};
+use super::{
+    Config, Connection, Console, CredentialSource, Endpoint, Issuer, Limits, Listen, PluginGrant,
+    Role, Tls,
+};
+
+/// The largest configuration file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Something wrong with the configuration file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// 1-based, where it is known.
+    pub line: Option<u64>,
+    /// e.g. `connections[0].roles[1].assume`; empty for the whole file.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": `{}`", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// Every problem found.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let problem = |line, message| {
+        vec![Problem {
+            file: path.to_owned(),
+            line,
+            key: String::new(),
+            message,
+        }]
+    };
+    let text = read(path).map_err(|message| problem(None, message))?;
+    let document = Document::parse(&text).map_err(|(line, message)| problem(line, message))?;
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut check = Check {
+        file: path,
+        document: &document,
+        base,
+        problems: Vec::new(),
+    };
+    check.shape();
+    if !check.problems.is_empty() {
+        return Err(check.problems);
+    }
+    let file: ConfigFile = serde_json::from_value(document.value.clone())
+        .map_err(|error| problem(None, error.to_string()))?;
+    let config = check.config(file);
+    match config {
+        Some(config) if check.problems.is_empty() => Ok(config),
+        Some(_) | None => Err(check.problems),
+    }
+}
+
+/// The JSON Schema of the configuration file (draft 2020-12).
+pub fn schema() -> serde_json::Value {
+    schema_for!(ConfigFile).to_value()
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if size.len() > MAX_BYTES {
+        return Err(format!("is larger than {MAX_BYTES} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
+}
+
+struct Check<'a> {
+    file: &'a Path,
+    document: &'a Document,
+    base: PathBuf,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, pointer: &str, message: impl Into<String>) {
+        self.problems.push(Problem {
+            file: self.file.to_owned(),
+            line: self.document.line(pointer),
+            key: key_path(pointer),
+            message: message.into(),
+        });
+    }
+
+    /// Unknown keys, wrong types, missing keys: whatever the schema can tell.
+    fn shape(&mut self) {
+        let Ok(validator) = jsonschema::validator_for(&schema()) else {
+            self.problem("", "the schema of this build is invalid");
+            return;
+        };
+        let value = &self.document.value;
+        for error in validator.iter_errors(value) {
+            self.problem(error.instance_path().as_str(), plain(&error.to_string()));
+        }
+    }
+
+    fn config(&mut self, file: ConfigFile) -> Option<Config> {
+        let listen = self.listen(file.listen);
+        let address = file.console.address.as_deref().unwrap_or("127.0.0.1:8444");
+        let console = self.address("/console/address", address);
+        if file.state.database.is_some() {
+            self.problem(
+                "/state/database",
+                "this version keeps no state that gateways share; remove the key",
+            );
+        }
+        let issuers = self.issuers(file.oidc);
+        let connections = self.connections(file.connections);
+        Some(Config {
+            listen: listen?,
+            console: Console { address: console? },
+            state_dir: self.path(file.state.dir.as_deref(), "state"),
+            plugins_dir: self.path(file.plugins.dir.as_deref(), "plugins"),
+            plugin_grants: file
+                .plugins
+                .grants
+                .into_iter()
+                .map(|(plugin, capabilities)| PluginGrant {
+                    plugin,
+                    capabilities,
+                })
+                .collect(),
+            policies_dir: self.path(file.policies.dir.as_deref(), "policies"),
+            issuers,
+            connections,
+        })
+    }
+
+    fn path(&self, path: Option<&Path>, default: &str) -> PathBuf {
+        self.base.join(path.unwrap_or(Path::new(default)))
+    }
+
+    fn readable(&mut self, pointer: &str, path: &Path) -> PathBuf {
+        let path = self.base.join(path);
+        if let Err(error) = std::fs::File::open(&path) {
+            self.problem(
+                pointer,
+                format!("`{}` cannot be read: {error}", path.display()),
+            );
+        }
+        path
+    }
+
+    fn address(&mut self, pointer: &str, text: &str) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.problem(
+                pointer,
+                format!("`{text}` is not an address like `127.0.0.1:8443`"),
+            );
+        }
+        address
+    }
+
+    fn listen(&mut self, file: file::Listen) -> Option<Listen> {
+        let text = file.address.as_deref().unwrap_or("127.0.0.1:8443");
+        let address = self.address("/listen/address", text);
+        let tls = match file.tls {
+            None => Tls::OwnCa,
+            Some(file::Tls::Files(files)) => Tls::Files {
+                cert: self.readable("/listen/tls/cert", &files.cert),
+                key: self.readable("/listen/tls/key", &files.key),
+            },
+            Some(file::Tls::Word(file::TlsWord::Off)) => Tls::Off,
+        };
+        if tls == Tls::Off && address.is_some_and(|address| !address.ip().is_loopback()) {
+            self.problem(
+                "/listen/tls",
+                "`off` is accepted on a loopback address only",
+            );
+        }
+        let hostname = file.hostname.map(|name| name.to_ascii_lowercase());
+        if let Some(name) = &hostname
+            && !is_host_name(name)
+        {
+            self.problem("/listen/hostname", format!("`{name}` is not a host name"));
+        }
+        Some(Listen {
+            address: address?,
+            tls,
+            hostname,
+            limits: self.limits(&file.limits),
+        })
+    }
+
+    fn limits(&mut self, file: &file::Limits) -> Limits {
+        let default = Limits::default();
+        let at = |key: &str| format!("/listen/limits/{key}");
+        Limits {
+            connections: file.connections.unwrap_or(default.connections),
+            streams: file.streams.unwrap_or(default.streams),
+            head_bytes: file.head_bytes.unwrap_or(default.head_bytes),
+            headers: file.headers.unwrap_or(default.headers),
+            body_bytes: file.body_bytes.unwrap_or(default.body_bytes),
+            buffered_bytes: file.buffered_bytes.unwrap_or(default.buffered_bytes),
+            handshake_timeout: self.duration(
+                &at("handshake_timeout"),
+                file.handshake_timeout.as_deref(),
+                default.handshake_timeout,
+            ),
+            head_timeout: self.duration(
+                &at("head_timeout"),
+                file.head_timeout.as_deref(),
+                default.head_timeout,
+            ),
+            body_idle_timeout: self.duration(
+                &at("body_idle_timeout"),
+                file.body_idle_timeout.as_deref(),
+                default.body_idle_timeout,
+            ),
+            upstream_timeout: self.duration(
+                &at("upstream_timeout"),
+                file.upstream_timeout.as_deref(),
+                default.upstream_timeout,
+            ),
+            idle_timeout: self.duration(
+                &at("idle_timeout"),
+                file.idle_timeout.as_deref(),
+                default.idle_timeout,
+            ),
+            drain_timeout: self.duration(
+                &at("drain_timeout"),
+                file.drain_timeout.as_deref(),
+                default.drain_timeout,
+            ),
+        }
+    }
+
+    fn duration(&mut self, pointer: &str, text: Option<&str>, default: Duration) -> Duration {
+        let Some(text) = text else {
+            return default;
+        };
+        match humantime::parse_duration(text) {
+            Ok(duration) if !duration.is_zero() => duration,
+            Ok(_) | Err(_) => {
+                self.problem(
+                    pointer,
+                    format!("`{text}` is not a duration like `30s` or `1h`"),
+                );
+                default
+            }
+        }
+    }
+
+    fn issuers(&mut self, files: Vec<file::Issuer>) -> Vec<Issuer> {
+        let mut seen = HashSet::new();
+        let mut issuers = Vec::new();
+        for (index, file) in files.into_iter().enumerate() {
+            let at = format!("/oidc/{index}");
+            if !seen.insert(file.issuer.clone()) {
+                self.problem(&format!("{at}/issuer"), "this issuer is listed twice");
+            }
+            if let Err(message) = check_issuer(&file.issuer) {
+                self.problem(&format!("{at}/issuer"), message);
+            }
+            if file.audience.iter().any(String::is_empty) {
+                self.problem(&format!("{at}/audience"), "an audience must not be empty");
+            }
+            let uses = file.uses.unwrap_or(vec![file::Use::Agents]);
+            if uses.is_empty() {
+                self.problem(
+                    &format!("{at}/use"),
+                    "an issuer must be of use to `agents` or `console`",
+                );
+            }
+            let secret = file.client_secret_file.as_deref();
+            issuers.push(Issuer {
+                issuer: file.issuer,
+                audience: file.audience,
+                groups_claim: file.groups_claim.unwrap_or("groups".to_owned()),
+                agents: uses.contains(&file::Use::Agents),
+                console: uses.contains(&file::Use::Console),
+                client_id: file.client_id,
+                client_secret_file: secret
+                    .map(|path| self.readable(&format!("{at}/client_secret_file"), path)),
+            });
+        }
+        issuers
+    }
+
+    fn connections(&mut self, files: Vec<file::Connection>) -> Vec<Connection> {
+        let mut names = HashSet::new();
+        let mut arns = HashSet::new();
+        let mut connections = Vec::new();
+        for (index, file) in files.into_iter().enumerate() {
+            let at = format!("/connections/{index}");
+            if !names.insert(file.name.clone()) {
+                self.problem(&format!("{at}/name"), "two connections have this name");
+            }
+            let connection = self.connection(&at, file);
+            for (index, role) in connection.roles.iter().enumerate() {
+                let arn = (
+                    connection.partition.clone(),
+                    connection.account.clone(),
+                    role.name.clone(),
+                );
+                if !arns.insert(arn) {
+                    self.problem(
+                        &format!("{at}/roles/{index}/name"),
+                        "another role of this account has the same name, so agents could not say which they mean",
+                    );
+                }
+            }
+            connections.push(connection);
+        }
+        connections
+    }
+
+    fn connection(&mut self, at: &str, file: file::Connection) -> Connection {
+        let partition = file.partition.unwrap_or("aws".to_owned());
+        self.partition(at, &partition, file.regions.as_deref());
+        let endpoint = file.endpoint.as_deref().and_then(|text| {
+            let ca = file
+                .endpoint_ca
+                .as_deref()
+                .map(|path| self.readable(&format!("{at}/endpoint_ca"), path));
+            match parse_endpoint(text, ca, file.danger_plain_http_endpoint) {
+                Ok(endpoint) => Some(endpoint),
+                Err(message) => {
+                    self.problem(&format!("{at}/endpoint"), message);
+                    None
+                }
+            }
+        });
+        let roles = file
+            .roles
+            .into_iter()
+            .enumerate()
+            .map(|(index, role)| self.role(&format!("{at}/roles/{index}"), role))
+            .collect();
+        Connection {
+            name: file.name,
+            account: file.account,
+            partition,
+            regions: file.regions,
+            credentials: self.credentials(&format!("{at}/credentials"), file.credentials),
+            endpoint,
+            roles,
+        }
+    }
+
+    fn partition(&mut self, at: &str, partition: &str, regions: Option<&[String]>) {
+        let known = &Catalog::embedded().index().partitions;
+        let Some(found) = known.iter().find(|known| known.name == partition) else {
+            let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+            self.problem(
+                &format!("{at}/partition"),
+                format!(
+                    "`{partition}` is not an AWS partition; known: {}",
+                    names.join(", ")
+                ),
+            );
+            return;
+        };
+        for (index, region) in regions.unwrap_or_default().iter().enumerate() {
+            if !found.regions.contains(region) {
+                self.problem(
+                    &format!("{at}/regions/{index}"),
+                    format!("`{region}` is not a region of partition `{partition}`"),
+                );
+            }
+        }
+        if regions.is_some_and(<[String]>::is_empty) {
+            self.problem(
+                &format!("{at}/regions"),
+                "an empty list would allow no region; remove the key to allow all",
+            );
+        }
+    }
+
+    fn credentials(&mut self, at: &str, file: file::Credentials) -> CredentialSource {
+        match file {
+            file::Credentials::Environment => CredentialSource::Environment,
+            file::Credentials::Instance => CredentialSource::Instance,
+            file::Credentials::Profile(name) => CredentialSource::Profile(name),
+            file::Credentials::StaticFile(path) => {
+                CredentialSource::StaticFile(self.readable(&format!("{at}/static_file"), &path))
+            }
+            file::Credentials::WebIdentity(web) => {
+                if let Err(message) = check_role_arn(&web.role_arn) {
+                    self.problem(&format!("{at}/web_identity/role_arn"), message);
+                }
+                CredentialSource::WebIdentity {
+                    role_arn: web.role_arn,
+                    token_file: self.base.join(web.token_file),
+                }
+            }
+        }
+    }
+
+    fn role(&mut self, at: &str, file: file::Role) -> Role {
+        if let Some(arn) = &file.assume
+            && let Err(message) = check_role_arn(arn)
+        {
+            self.problem(&format!("{at}/assume"), message);
+        }
+        if file
+            .groups
+            .iter()
+            .any(|group| group.is_empty() || group == "*")
+        {
+            self.problem(
+                &format!("{at}/groups"),
+                "groups are exact names; there is no wildcard",
+            );
+        }
+        let hour = Duration::from_secs(3600);
+        let duration = self.duration(&format!("{at}/duration"), file.duration.as_deref(), hour);
+        if duration < hour / 4 || duration > hour * 12 {
+            self.problem(
+                &format!("{at}/duration"),
+                "must lie between `15m` and `12h`",
+            );
+        }
+        Role {
+            name: file.name,
+            assume: file.assume,
+            groups: file.groups,
+            duration,
+        }
+    }
+}
+
+fn check_issuer(issuer: &str) -> Result<(), String> {
+    let uri: http::Uri = issuer
+        .parse()
+        .map_err(|_| format!("`{issuer}` is not a URL"))?;
+    let host = uri.host().unwrap_or_default();
+    match uri.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if is_loopback(host) => Ok(()),
+        Some(_) | None => Err("must be an `https` URL; `http` is accepted on loopback only".into()),
+    }
+}
+
+fn parse_endpoint(text: &str, ca: Option<PathBuf>, plain_http: bool) -> Result<Endpoint, String> {
+    let uri: http::Uri = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a URL like `http://127.0.0.1:5000`"))?;
+    let host = uri.host().unwrap_or_default().to_owned();
+    let https = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        Some(_) | None => return Err(format!("`{text}` must start with `http://` or `https://`")),
+    };
+    if host.is_empty() || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return Err(format!("`{text}` must be a host and port without a path"));
+    }
+    if !https && !plain_http && !is_loopback(&host) {
+        return Err(
+            "plain `http` is accepted on loopback only; `danger_plain_http_endpoint: true` overrules this"
+                .into(),
+        );
+    }
+    let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+    Ok(Endpoint {
+        https,
+        host,
+        port,
+        ca,
+    })
+}
+
+fn check_role_arn(arn: &str) -> Result<(), String> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "iam", "", account, resource]
+            if partition.starts_with("aws")
+                && account.len() == 12
+                && account.bytes().all(|byte| byte.is_ascii_digit())
+                && resource.len() > "role/".len()
+                && resource.starts_with("role/") =>
+        {
+            Ok(())
+        }
+        _ => Err(format!(
+            "`{arn}` is not a role ARN like `arn:aws:iam::123456789012:role/AgentReadOnly`"
+        )),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label) && name.parse::<IpAddr>().is_err()
+}
+
+/// The validator quotes with `"`; the rest of the gateway quotes with backticks.
+fn plain(message: &str) -> String {
+    message.replace('"', "`").replace('\'', "`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+listen: { address: 127.0.0.1:8443 }
+oidc:
+  - issuer: https://idp.example
+    audience: [portcullis]
+connections:
+  - name: dev
+    account: "123456789012"
+    credentials: environment
+    endpoint: http://127.0.0.1:5000
+    roles:
+      - name: agent-readonly
+        assume: arn:aws:iam::123456789012:role/AgentReadOnly
+        groups: [agents]
+"#;
+
+    fn check(text: &str) -> Result<Config, Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("portcullis.yaml");
+        std::fs::write(&path, text).unwrap();
+        load(&path).map_err(|problems| {
+            problems
+                .iter()
+                .map(|problem| {
+                    problem
+                        .to_string()
+                        .replace(&path.display().to_string(), "portcullis.yaml")
+                })
+                .collect()
+        })
+    }
+
+    #[test]
+    fn defaults_are_safe() {
+        let config = check(GOOD).unwrap();
+        assert_eq!(config.listen.tls, Tls::OwnCa);
+        assert!(config.console.address.ip().is_loopback());
+        assert_eq!(
+            config.connections[0].roles[0].duration,
+            Duration::from_secs(3600)
+        );
+        assert!(config.issuers[0].agents && !config.issuers[0].console);
+    }
+
+    #[test]
+    fn all_unknown_keys_are_reported_at_once_with_their_lines() {
+        let text = GOOD
+            .replace("audience:", "audiense:")
+            .replace("groups:", "group:");
+        let problems = check(&text).unwrap_err();
+        let all = problems.join("\n");
+        assert!(
+            all.contains("`audiense`") && all.contains("`group`"),
+            "{all}"
+        );
+        assert!(all.contains("portcullis.yaml:4: `oidc[0]`"), "{all}");
+        assert!(all.contains("`connections[0].roles[0]`"), "{all}");
+    }
+
+    #[test]
+    fn all_wrong_values_are_reported_at_once() {
+        let text = GOOD
+            .replace("127.0.0.1:8443", "nowhere")
+            .replace("https://idp.example", "http://idp.example")
+            .replace("http://127.0.0.1:5000", "http://10.0.0.1:5000")
+            .replace("role/AgentReadOnly", "user/AgentReadOnly")
+            .replace("[agents]", "['*']");
+        let all = check(&text).unwrap_err().join("\n");
+        for key in [
+            "portcullis.yaml:2: `listen.address`",
+            "portcullis.yaml:4: `oidc[0].issuer`",
+            "portcullis.yaml:10: `connections[0].endpoint`",
+            "portcullis.yaml:13: `connections[0].roles[0].assume`",
+            "portcullis.yaml:14: `connections[0].roles[0].groups`",
+        ] {
+            assert!(all.contains(key), "{key} missing in\n{all}");
+        }
+    }
+
+    #[test]
+    fn what_would_open_the_gate_is_refused() {
+        for (from, to) in [
+            ("[portcullis]", "[]"),
+            ("[agents]", "[]"),
+            ("127.0.0.1:8443 }", "0.0.0.0:8443, tls: off }"),
+            ("\"123456789012\"", "123456789012"),
+            ("credentials: environment", "credentials: default"),
+            ("    credentials", "    regions: []\n    credentials"),
+            (
+                "    credentials",
+                "    partition: aws-moon\n    credentials",
+            ),
+        ] {
+            assert!(check(&GOOD.replace(from, to)).is_err(), "{from} -> {to}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `portcullis env`: the variables that point an unmodified AWS client at this gateway.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Connection, Role, Tls};
+use crate::terminal;
+
+/// Variables that would make a client bypass the gateway or prefer another credential.
+const RIVALS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
+
+/// Print the variables that point an AWS client at this gateway.
+#[derive(Args, Debug)]
+pub struct EnvArgs {
+    /// The role to ask for; may be left out if there is only one.
+    #[arg(long)]
+    role: Option<String>,
+    /// The connection, where several have a role of that name.
+    #[arg(long)]
+    connection: Option<String>,
+    /// File with the agent's OIDC token.
+    #[arg(long, value_name = "FILE", default_value = "token.jwt")]
+    token_file: PathBuf,
+    /// The gateway's URL, if agents reach it by another one than the configured address.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// How to write the variables.
+    #[arg(long, value_enum, default_value_t = Shell::Posix)]
+    shell: Shell,
+}
+
+/// How variables are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    /// `set -gx NAME value`.
+    Fish,
+    /// One JSON object.
+    Json,
+    /// `export NAME=value`.
+    Posix,
+    /// `$env:NAME = 'value'`.
+    Powershell,
+}
+
+/// Prints the variables to standard output and what to watch out for to standard error.
+///
+/// # Errors
+/// When the role is not configured or not unique.
+pub fn print(config: &Config, args: &EnvArgs) -> anyhow::Result<()> {
+    let (connection, role) = find(config, args)?;
+    let endpoint = args.endpoint.as_deref();
+    let variables = variables(config, connection, role, &args.token_file, endpoint)?;
+    match args.shell {
+        Shell::Json => {
+            let object: Map<String, Value> = variables
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Value::String(value)))
+                .collect();
+            terminal::line(format_args!("{:#}", Value::Object(object)));
+        }
+        Shell::Fish | Shell::Posix | Shell::Powershell => {
+            for name in RIVALS {
+                terminal::line(format_args!("{}", unset(args.shell, name)));
+            }
+            for (name, value) in variables {
+                terminal::line(format_args!("{}", set(args.shell, name, &value)));
+            }
+        }
+    }
+    terminal::error(format_args!(
+        "# AWS CLI v1 ignores AWS_ENDPOINT_URL for sqs, rds, docdb, neptune and health: give those --endpoint-url \"$AWS_ENDPOINT_URL\"."
+    ));
+    terminal::error(format_args!(
+        "# AWS_ENDPOINT_URL_<SERVICE> variables and endpoint_url settings override AWS_ENDPOINT_URL: unset them."
+    ));
+    Ok(())
+}
+
+/// The variables by name, in the order people read them.
+///
+/// # Errors
+/// When a path cannot be made absolute.
+pub fn variables(
+    config: &Config,
+    connection: &Connection,
+    role: &Role,
+    token_file: &Path,
+    endpoint: Option<&str>,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let region = connection
+        .regions
+        .as_ref()
+        .and_then(|regions| regions.first())
+        .map_or("us-east-1", String::as_str);
+    let arn = format!(
+        "arn:{}:iam::{}:role/{}",
+        connection.partition, connection.account, role.name
+    );
+    let mut variables = vec![
+        (
+            "AWS_ENDPOINT_URL",
+            endpoint.map_or_else(|| url(config), str::to_owned),
+        ),
+        ("AWS_ROLE_ARN", arn),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", absolute(token_file)?),
+        ("AWS_DEFAULT_REGION", region.to_owned()),
+        ("AWS_REGION", region.to_owned()),
+    ];
+    if config.listen.tls == Tls::OwnCa {
+        let ca = absolute(&config.state_dir.join("ca.pem"))?;
+        variables.push(("AWS_CA_BUNDLE", ca.clone()));
+        variables.push(("NODE_EXTRA_CA_CERTS", ca));
+    }
+    Ok(variables)
+}
+
+fn find<'c>(config: &'c Config, args: &EnvArgs) -> anyhow::Result<(&'c Connection, &'c Role)> {
+    let wanted = |connection: &&Connection| {
+        args.connection
+            .as_ref()
+            .is_none_or(|name| *name == connection.name)
+    };
+    let found: Vec<(&Connection, &Role)> = config
+        .connections
+        .iter()
+        .filter(wanted)
+        .flat_map(|connection| connection.roles.iter().map(move |role| (connection, role)))
+        .filter(|(_, role)| args.role.as_ref().is_none_or(|name| *name == role.name))
+        .collect();
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => bail!("no such role; `connections[].roles` in the configuration lists them"),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|(connection, role)| {
+                    format!("--connection {} --role {}", connection.name, role.name)
+                })
+                .collect();
+            bail!("say which role:\n  {}", names.join("\n  "))
+        }
+    }
+}
+
+fn url(config: &Config) -> String {
+    let scheme = if config.listen.tls == Tls::Off {
+        "http"
+    } else {
+        "https"
+    };
+    let address = config.listen.address;
+    match &config.listen.hostname {
+        Some(name) => format!("{scheme}://{name}:{}", address.port()),
+        None if address.ip().is_unspecified() => {
+            format!("{scheme}://localhost:{}", address.port())
+        }
+        None => format!("{scheme}://{address}"),
+    }
+}
+
+fn absolute(path: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(path).with_context(|| format!("`{}`", path.display()))?;
+    Ok(path.display().to_string())
+}
+
+fn unset(shell: Shell, name: &str) -> String {
+    match shell {
+        Shell::Fish => format!("set -e {name}"),
+        Shell::Json => String::new(),
+        Shell::Posix => format!("unset {name}"),
+        Shell::Powershell => format!("Remove-Item Env:{name} -ErrorAction Ignore"),
+    }
+}
+
+fn set(shell: Shell, name: &str, value: &str) -> String {
+    match shell {
+        Shell::Fish => format!("set -gx {name} '{}'", value.replace('\'', "\\'")),
+        Shell::Json => String::new(),
+        Shell::Posix => format!("export {name}='{}'", value.replace('\'', r"'\''")),
+        Shell::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
+    }
+}

@@ -1,0 +1,89 @@
+//! Where a session's calls land: its connection's account and partition, and the regions it may
+//! use.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_core::access::Session;
+use portcullis_core::call::Call;
+use portcullis_core::catalog::Catalog;
+use portcullis_core::destination::{Destination, Target, Variant};
+use portcullis_core::interpret::Place;
+use portcullis_core::refusal::Refusal;
+
+use crate::config::Config;
+
+/// One place a connection, made once.
+#[derive(Debug)]
+pub struct Places {
+    config: Arc<Config>,
+    by_connection: HashMap<String, Place>,
+}
+
+impl Places {
+    /// The places of all connections.
+    pub fn new(config: Arc<Config>) -> Self {
+        let hostnames: Vec<String> = config.listen.hostname.clone().into_iter().collect();
+        let place = |connection: &crate::config::Connection| Place {
+            partition: connection.partition.clone(),
+            account: connection.account.clone(),
+            hostnames: hostnames.clone(),
+        };
+        let by_connection = config
+            .connections
+            .iter()
+            .map(|connection| (connection.name.clone(), place(connection)))
+            .collect();
+        Self {
+            config,
+            by_connection,
+        }
+    }
+
+    /// Where a session's calls land.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionInvalid`] when its connection is no longer configured.
+    pub fn of(&self, session: &Session) -> Result<&Place, Refusal> {
+        self.by_connection
+            .get(&session.connection)
+            .ok_or(Refusal::SessionInvalid)
+    }
+
+    /// Holds a call to its connection's regions. A global service is where any of them is.
+    ///
+    /// # Errors
+    /// [`Refusal::RegionNotAllowed`].
+    pub fn check_region(&self, session: &Session, call: &Call) -> Result<(), Refusal> {
+        let connection = self
+            .config
+            .connection(&session.connection)
+            .ok_or(Refusal::SessionInvalid)?;
+        let Some(regions) = &connection.regions else {
+            return Ok(());
+        };
+        let listed = regions.iter().any(|region| region == call.region());
+        if listed || regions.iter().any(|region| is_global(call, region)) {
+            return Ok(());
+        }
+        Err(Refusal::RegionNotAllowed {
+            connection: connection.name.clone(),
+            region: call.region().to_owned(),
+            allowed: regions.join(", "),
+        })
+    }
+}
+
+/// Whether the service's endpoint for `region` is in the call's region all the same, as IAM's is in
+/// `us-east-1`.
+fn is_global(call: &Call, region: &str) -> bool {
+    let target = Target {
+        service: call.service(),
+        operation: call.operation(),
+        partition: call.partition(),
+        region,
+        variant: Variant::Plain,
+    };
+    Destination::build(Catalog::embedded(), &target, call.host_prefix())
+        .is_ok_and(|destination| destination.signing_region() == call.region())
+}

@@ -1,0 +1,223 @@
+//! The end of a call that was sent or was about to be: the outcome becomes durable, then the agent
+//! is answered.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use portcullis_core::record::{End, Outcome};
+use portcullis_core::refusal::Refusal;
+
+use crate::audit::{Audit, Recorded, Replying};
+use crate::body::{BoxError, ResponseBody};
+use crate::clock;
+use crate::progress::Progress;
+
+/// Answers up to this length are read before they are recorded, which saves a record.
+const WHOLE: u64 = 64 << 10;
+
+/// How a call ended without AWS's answer.
+#[derive(Debug)]
+pub enum Ended {
+    /// Its outcome is in the log already.
+    Recorded(Refusal),
+    /// Nothing of it is in the log yet.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What must still happen once an intent is durable.
+#[derive(Debug)]
+pub struct Reply {
+    audit: Arc<Audit>,
+    recorded: Recorded,
+}
+
+impl Reply {
+    /// For the call of `recorded`.
+    pub fn new(audit: Arc<Audit>, recorded: Recorded) -> Self {
+        Self { audit, recorded }
+    }
+
+    /// The proof that the intent is durable.
+    pub fn recorded(&self) -> &Recorded {
+        &self.recorded
+    }
+
+    /// Records that the call was not carried out, or that nobody knows.
+    pub async fn refuse(self, refusal: Refusal, progress: &mut Progress) -> Ended {
+        progress.refused(&refusal);
+        let message = refusal.to_string();
+        let outcome = progress.refusal_outcome(&refusal, &message);
+        let recorded = self.audit.outcome(self.recorded, &outcome).await;
+        Ended::Recorded(recorded.err().unwrap_or(refusal))
+    }
+
+    /// Records AWS's answer and hands it on: short ones whole, long ones as they arrive.
+    ///
+    /// # Errors
+    /// [`Refusal::AuditUnavailable`]: the answer is withheld.
+    pub async fn answer(
+        self,
+        answer: Response<ResponseBody>,
+        progress: &Progress,
+    ) -> Result<Response<ResponseBody>, Ended> {
+        let (head, body) = answer.into_parts();
+        let request_id = request_id(&head.headers).map(str::to_owned);
+        let outcome = Outcome {
+            status: Some(head.status.as_u16()),
+            upstream_status: Some(head.status.as_u16()),
+            aws_request_id: request_id.as_deref(),
+            timings: progress.timings(),
+            ..Outcome::new(End::Answered, clock::now())
+        };
+        if body.size_hint().upper().is_some_and(|upper| upper <= WHOLE) {
+            return match body.collect().await {
+                Ok(whole) => {
+                    let bytes = whole.to_bytes();
+                    let outcome = Outcome {
+                        response_bytes: Some(bytes.len() as u64),
+                        ..outcome
+                    };
+                    let recorded = self.audit.outcome(self.recorded, &outcome).await;
+                    recorded.map_err(Ended::Recorded)?;
+                    Ok(Response::from_parts(head, ResponseBody::from(bytes)))
+                }
+                Err(_) => Err(self.broken(outcome).await),
+            };
+        }
+        let replying = self.audit.head(self.recorded, &outcome).await;
+        let replying = replying.map_err(Ended::Recorded)?;
+        let stream = RecordedStream {
+            length: body.size_hint().exact(),
+            body,
+            bytes: 0,
+            withheld: None,
+            state: State::Streaming(replying),
+            audit: self.audit,
+        };
+        Ok(Response::from_parts(head, ResponseBody::wrap(stream)))
+    }
+
+    /// AWS answered with a head and then failed to deliver its body.
+    async fn broken(self, outcome: Outcome<'_>) -> Ended {
+        let outcome = Outcome {
+            outcome: End::Failed,
+            ..outcome
+        };
+        let recorded = self.audit.outcome(self.recorded, &outcome).await;
+        Ended::Recorded(recorded.err().unwrap_or(Refusal::AnswerLost))
+    }
+}
+
+/// AWS's own id of a call, under the names its services give it.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    ["x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id"]
+        .into_iter()
+        .find_map(|name| headers.get(name))
+        .and_then(|value| value.to_str().ok())
+}
+
+/// A streamed answer that does not end in good order before its end is recorded: one that cannot be
+/// recorded is reset.
+struct RecordedStream {
+    body: ResponseBody,
+    /// The answer's `Content-Length`, where it has one.
+    length: Option<u64>,
+    bytes: u64,
+    /// The frame that completes the length. A server stops asking once it has that many bytes, so
+    /// recording afterwards would never happen.
+    withheld: Option<Frame<Bytes>>,
+    state: State,
+    audit: Arc<Audit>,
+}
+
+enum State {
+    Streaming(Replying),
+    Recording(Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>),
+    Done,
+}
+
+impl RecordedStream {
+    fn poll_end(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Streaming(replying) => {
+                let recording = end(self.audit.clone(), replying, self.bytes);
+                self.state = State::Recording(Box::pin(recording));
+                self.poll_end(context)
+            }
+            State::Recording(mut recording) => match recording.as_mut().poll(context) {
+                Poll::Pending => {
+                    self.state = State::Recording(recording);
+                    Poll::Pending
+                }
+                Poll::Ready(Ok(())) => Poll::Ready(self.withheld.take().map(Ok)),
+                Poll::Ready(Err(refusal)) => {
+                    self.withheld = None;
+                    Poll::Ready(Some(Err(BoxError::from(refusal))))
+                }
+            },
+            State::Done => Poll::Ready(None),
+        }
+    }
+}
+
+async fn end(audit: Arc<Audit>, replying: Replying, bytes: u64) -> Result<(), Refusal> {
+    let outcome = Outcome {
+        response_bytes: Some(bytes),
+        ..Outcome::new(End::Answered, clock::now())
+    };
+    audit.end(replying, &outcome).await
+}
+
+impl Body for RecordedStream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let stream = self.get_mut();
+        if !matches!(stream.state, State::Streaming(_)) {
+            return stream.poll_end(context);
+        }
+        match ready!(Pin::new(&mut stream.body).poll_frame(context)) {
+            Some(Ok(frame)) => {
+                stream.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if stream.length == Some(stream.bytes) {
+                    stream.withheld = Some(frame);
+                    return stream.poll_end(context);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => stream.poll_end(context),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, |length| {
+            SizeHint::with_exact(length.saturating_sub(self.sent()))
+        })
+    }
+}
+
+impl RecordedStream {
+    fn sent(&self) -> u64 {
+        let withheld = self.withheld.as_ref().and_then(Frame::data_ref);
+        self.bytes - withheld.map_or(0, |data| data.len() as u64)
+    }
+}
