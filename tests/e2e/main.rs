@@ -1,1 +1,30 @@
+//! End-to-end tests: real clients, a real OIDC provider and a real AWS stand-in around the real
+//! binary, over TLS on loopback.
+//!
+//! `fixture` sets the stage; every other module is one promise of the gateway. Run
+//! `cargo xtask setup` first, and build the binary and the plugins.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails, and real time is what these tests run in"
+)]
 
+mod fixture;
+
+mod audit;
+mod clients;
+mod compile_fail;
+mod denied;
+mod framing;
+mod http2;
+mod lifecycle;
+mod reload;
+mod sessions;
+mod signing;
+mod standins;
+mod tidy;
+mod tokens;
+mod uploads;

@@ -1,0 +1,192 @@
+"""boto3 as an agent uses it: everything it knows of the gateway comes from the environment.
+
+Usage: boto.py SCENARIO PREFIX. Prints one JSON object per step, with the number of attempts.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sys
+import threading
+import time
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+KEYS = ["a b/ü+~%2F&=?.txt", "..//x", "é/日本"]
+SIZES = {"empty": 0, "single": 8 * 1024 * 1024, "multipart": 64 * 1024 * 1024}
+
+
+def say(**line):
+    print(json.dumps(line), flush=True)
+
+
+class Counted:
+    """A client whose attempts are counted, because botocore does not report them on success."""
+
+    def __init__(self, service):
+        self.client = boto3.client(service)
+        self.service = service
+        self.attempts = 0
+        self.client.meta.events.register("before-send", self.count)
+
+    def count(self, **_):
+        self.attempts += 1
+
+    def call(self, operation, value=lambda answer: None, **parameters):
+        self.attempts = 0
+        step = f"{self.service}.{operation}"
+        try:
+            answer = getattr(self.client, operation)(**parameters)
+            say(step=step, ok=True, attempts=self.attempts, value=value(answer))
+            return answer
+        except ClientError as error:
+            shape = error.response["Error"]
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+            modelled = type(error).__name__
+            say(step=step, ok=False, attempts=self.attempts, code=shape.get("Code"), message=shape.get("Message"), status=status, type=modelled)
+        except BotoCoreError as error:
+            say(step=step, ok=False, attempts=self.attempts, code="BotoCoreError", message=str(error), type=type(error).__name__)
+        return None
+
+
+def table(name):
+    return dict(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def services(prefix):
+    dynamodb = Counted("dynamodb")
+    dynamodb.call("create_table", **table(f"{prefix}-table"))
+    dynamodb.call("put_item", TableName=f"{prefix}-table", Item={"id": {"S": "é日本"}, "n": {"N": "1"}})
+    dynamodb.call("get_item", lambda a: a["Item"]["id"]["S"], TableName=f"{prefix}-table", Key={"id": {"S": "é日本"}})
+    dynamodb.call("query", lambda a: a["Count"], TableName=f"{prefix}-table", KeyConditionExpression="id = :id", ExpressionAttributeValues={":id": {"S": "é日本"}})
+    sqs = Counted("sqs")
+    queue = sqs.call("create_queue", QueueName=f"{prefix}-queue")
+    if queue:
+        sqs.call("send_message", QueueUrl=queue["QueueUrl"], MessageBody="a=b&c d\n<e>")
+        sqs.call("receive_message", lambda a: a["Messages"][0]["Body"], QueueUrl=queue["QueueUrl"])
+    ec2 = Counted("ec2")
+    ec2.call("describe_vpcs", lambda a: len(a["Vpcs"]))
+    ec2.call("describe_instances", lambda a: len(a["Reservations"]), Filters=[{"Name": "tag:a b", "Values": ["x&y", "é"]}], MaxResults=5)
+    ec2.call("create_security_group", GroupName=f"{prefix} group", Description="a & b = c")
+    iam = Counted("iam")
+    iam.call("create_role", RoleName=f"{prefix}-role", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
+    iam.call("get_role", lambda a: a["Role"]["RoleName"], RoleName=f"{prefix}-role")
+    cloudwatch = Counted("cloudwatch")
+    cloudwatch.call("put_metric_data", Namespace=prefix, MetricData=[{"MetricName": "calls", "Value": 1.5, "Unit": "Count"}])
+    cloudwatch.call("list_metrics", lambda a: len(a["Metrics"]), Namespace=prefix)
+    secrets = Counted("secretsmanager")
+    secrets.call("create_secret", Name=f"{prefix}/secret", SecretString="not a real secret")
+    secrets.call("get_secret_value", lambda a: a["SecretString"], SecretId=f"{prefix}/secret")
+
+
+def functions(prefix):
+    functions = Counted("lambda")
+    functions.call("list_functions", lambda a: len(a["Functions"]), MaxItems=10)
+    functions.call("list_layers", lambda a: len(a["Layers"]))
+    functions.call("get_function", FunctionName=f"{prefix}-no-such-function")
+
+
+def objects(prefix):
+    s3 = Counted("s3")
+    bucket = f"{prefix}-bucket"
+    s3.call("create_bucket", Bucket=bucket)
+    for key in KEYS:
+        s3.call("put_object", Bucket=bucket, Key=key, Body=key.encode())
+        s3.call("get_object", lambda a: a["Body"].read().decode(), Bucket=bucket, Key=key)
+        s3.call("head_object", lambda a: a["ContentLength"], Bucket=bucket, Key=key)
+    s3.call("list_objects_v2", lambda a: [o["Key"] for o in a.get("Contents", [])], Bucket=bucket)
+    s3.call("copy_object", Bucket=bucket, Key="copy of/é", CopySource={"Bucket": bucket, "Key": KEYS[0]})
+    for name, size in SIZES.items():
+        body = os.urandom(size)
+        s3.attempts = 0
+        config = TransferConfig(multipart_threshold=16 * 1024 * 1024, multipart_chunksize=16 * 1024 * 1024)
+        s3.client.upload_fileobj(io.BytesIO(body), bucket, name, Config=config)
+        came_back = io.BytesIO()
+        s3.client.download_fileobj(bucket, name, came_back)
+        same = hashlib.sha256(came_back.getvalue()).digest() == hashlib.sha256(body).digest()
+        say(step=f"s3.round_trip.{name}", ok=same, attempts=s3.attempts, value=size)
+    for key in KEYS:
+        s3.call("delete_object", Bucket=bucket, Key=key)
+    rest = [{"Key": key} for key in [*SIZES, "copy of/é"]]
+    s3.call("delete_objects", lambda a: len(a["Deleted"]), Bucket=bucket, Delete={"Objects": rest})
+    s3.call("list_objects_v2", lambda a: a["KeyCount"], Bucket=bucket)
+
+
+def denied(prefix):
+    Counted("dynamodb").call("delete_table", TableName=f"{prefix}-table")
+    Counted("sqs").call("create_queue", QueueName=f"{prefix}-queue")
+    Counted("ec2").call("run_instances", ImageId="ami-12345678", MinCount=1, MaxCount=1)
+    Counted("iam").call("create_user", UserName=f"{prefix}-user")
+    Counted("s3").call("put_object", Bucket=f"{prefix}-bucket", Key="k", Body=b"never stored")
+    Counted("s3").call("delete_object", Bucket=f"{prefix}-bucket", Key="k")
+    Counted("lambda").call("delete_function", FunctionName=f"{prefix}-function")
+    Counted("cloudwatch").call("delete_alarms", AlarmNames=[f"{prefix}-alarm"])
+    Counted("secretsmanager").call("delete_secret", SecretId=f"{prefix}-secret")
+
+
+def sts(prefix):
+    sts = Counted("sts")
+    sts.call("get_caller_identity", lambda a: {name: a[name] for name in ("UserId", "Account", "Arn")})
+    sts.call("assume_role", RoleArn="arn:aws:iam::123456789012:role/AgentPower", RoleSessionName=prefix)
+    sts.call("get_session_token")
+    sts.call("get_federation_token", Name=prefix)
+    sts.call("get_access_key_info", AccessKeyId="AKIAIOSFODNN7EXAMPLE")
+    sts.call("decode_authorization_message", EncodedMessage="abc")
+
+
+def sign_in(prefix):
+    """One call, to see how the sign-in before it went."""
+    Counted("dynamodb").call("list_tables")
+
+
+def load(prefix):
+    """Calls that must never fail, and one probe that tells when policy changed; ends with its input."""
+    stop = threading.Event()
+    totals = {"calls": 0, "failed": []}
+    lock = threading.Lock()
+
+    def steady():
+        client = boto3.client("dynamodb")
+        while not stop.is_set():
+            try:
+                client.list_tables()
+                with lock:
+                    totals["calls"] += 1
+            except (ClientError, BotoCoreError) as error:
+                with lock:
+                    totals["failed"].append(str(error))
+
+    def probe():
+        client, last = boto3.client("dynamodb"), None
+        while not stop.is_set():
+            try:
+                client.describe_limits()
+                now = "allowed"
+            except ClientError as error:
+                now = error.response["Error"]["Code"]
+            if now != last:
+                say(step="probe", value=now)
+                last = now
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=steady) for _ in range(4)] + [threading.Thread(target=probe)]
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    say(step="load", ok=not totals["failed"], value=totals["calls"], failed=totals["failed"][:5])
+
+
+if __name__ == "__main__":
+    scenarios = (services, functions, objects, denied, sts, sign_in, load)
+    {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,364 @@
+//! The AWS SDK for Rust as an agent uses it: everything it knows of the gateway comes from the
+//! environment. Usage: `rust_sdk SCENARIO PREFIX`. Prints one JSON object per step.
+//!
+//! The number of attempts is the largest `attempt=` that left this process, seen by an interceptor.
+#![expect(clippy::print_stdout, reason = "its output is what the tests read")]
+
+use std::env;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, Delete, Object, ObjectIdentifier,
+};
+use aws_smithy_http_client::{Builder, tls};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+const KEYS: [&str; 3] = ["a b/ü+~%2F&=?.txt", "..//x", "é/日本"];
+const MEBIBYTE: usize = 1024 * 1024;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().collect();
+    let [_, scenario, prefix] = arguments.as_slice() else {
+        bail!("usage: rust_sdk SCENARIO PREFIX");
+    };
+    let https = Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .build_https();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https)
+        .load()
+        .await;
+    let attempts = Attempts::default();
+    match scenario.as_str() {
+        "services" => services(&config, &attempts, prefix).await,
+        "objects" => objects(&config, &attempts, prefix).await,
+        "denied" => denied(&config, &attempts, prefix).await,
+        other => bail!("no scenario {other}"),
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Attempts(Arc<AtomicU32>);
+
+impl Intercept for Attempts {
+    fn name(&self) -> &'static str {
+        "attempts"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Attempts {
+    fn say<T, E>(
+        &self,
+        step: &str,
+        result: Result<T, SdkError<E>>,
+        value: impl FnOnce(&T) -> Value,
+    ) -> Option<T>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let attempts = self.0.swap(0, Ordering::SeqCst);
+        match result {
+            Ok(answer) => {
+                let value = value(&answer);
+                println!(
+                    "{}",
+                    json!({"step": step, "ok": true, "attempts": attempts, "value": value})
+                );
+                Some(answer)
+            }
+            Err(error) => {
+                let status = error
+                    .raw_response()
+                    .map(|response| response.status().as_u16());
+                let message = error
+                    .message()
+                    .map_or_else(|| format!("{error:?}"), str::to_owned);
+                println!(
+                    "{}",
+                    json!({"step": step, "ok": false, "attempts": attempts, "status": status, "code": error.code(), "message": message})
+                );
+                None
+            }
+        }
+    }
+}
+
+fn null<T>(_: &T) -> Value {
+    Value::Null
+}
+
+fn dynamodb(config: &SdkConfig, attempts: &Attempts) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .interceptor(attempts.clone())
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+fn sqs(config: &SdkConfig, attempts: &Attempts) -> aws_sdk_sqs::Client {
+    let config = aws_sdk_sqs::config::Builder::from(config)
+        .interceptor(attempts.clone())
+        .build();
+    aws_sdk_sqs::Client::from_conf(config)
+}
+
+fn s3(config: &SdkConfig, attempts: &Attempts) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(config)
+        .interceptor(attempts.clone())
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+async fn services(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
+    let tables = dynamodb(config, attempts);
+    let table = format!("{prefix}-table");
+    let key = KeySchemaElement::builder()
+        .attribute_name("id")
+        .key_type(KeyType::Hash)
+        .build()?;
+    let attribute = AttributeDefinition::builder()
+        .attribute_name("id")
+        .attribute_type(ScalarAttributeType::S)
+        .build()?;
+    let created = tables
+        .create_table()
+        .table_name(&table)
+        .key_schema(key)
+        .attribute_definitions(attribute)
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await;
+    attempts.say("DynamoDB.CreateTable", created, null);
+    let id = AttributeValue::S("é日本".to_owned());
+    let put = tables
+        .put_item()
+        .table_name(&table)
+        .item("id", id.clone())
+        .send()
+        .await;
+    attempts.say("DynamoDB.PutItem", put, null);
+    let got = tables
+        .get_item()
+        .table_name(&table)
+        .key("id", id)
+        .send()
+        .await;
+    attempts.say("DynamoDB.GetItem", got, |answer| {
+        json!(answer.item().and_then(|item| item.get("id")?.as_s().ok()))
+    });
+    let queues = sqs(config, attempts);
+    let queue = queues
+        .create_queue()
+        .queue_name(format!("{prefix}-queue"))
+        .send()
+        .await;
+    let queue = attempts.say("SQS.CreateQueue", queue, null);
+    let url = queue
+        .and_then(|queue| queue.queue_url)
+        .context("no queue was created")?;
+    let sent = queues
+        .send_message()
+        .queue_url(&url)
+        .message_body("a=b&c d\n<e>")
+        .send()
+        .await;
+    attempts.say("SQS.SendMessage", sent, null);
+    let received = queues.receive_message().queue_url(&url).send().await;
+    attempts.say("SQS.ReceiveMessage", received, |answer| {
+        json!(answer.messages().first().and_then(|message| message.body()))
+    });
+    Ok(())
+}
+
+async fn objects(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
+    let client = s3(config, attempts);
+    let bucket = format!("{prefix}-bucket");
+    let created = client.create_bucket().bucket(&bucket).send().await;
+    attempts.say("S3.CreateBucket", created, null);
+    for key in KEYS {
+        let body = ByteStream::from_static(key.as_bytes());
+        let put = client
+            .put_object()
+            .bucket(&bucket)
+            .key(key)
+            .body(body)
+            .send()
+            .await;
+        attempts.say("S3.PutObject", put, null);
+        let got = client.get_object().bucket(&bucket).key(key).send().await;
+        let came_back = got.map(|answer| answer.body);
+        if let Some(body) = attempts.say("S3.GetObject", came_back, null) {
+            let same = body.collect().await?.into_bytes() == key.as_bytes();
+            println!(
+                "{}",
+                json!({"step": "S3.SameBytes", "ok": same, "value": key})
+            );
+        }
+        let head = client.head_object().bucket(&bucket).key(key).send().await;
+        attempts.say("S3.HeadObject", head, |answer| {
+            json!(answer.content_length())
+        });
+    }
+    let listed = client.list_objects_v2().bucket(&bucket).send().await;
+    attempts.say("S3.ListObjectsV2", listed, |answer| {
+        json!(
+            answer
+                .contents()
+                .iter()
+                .filter_map(Object::key)
+                .collect::<Vec<_>>()
+        )
+    });
+    for (name, size) in [("empty", 0), ("single", 8 * MEBIBYTE)] {
+        let body = pattern(size);
+        let put = client
+            .put_object()
+            .bucket(&bucket)
+            .key(name)
+            .body(body.clone().into())
+            .send()
+            .await;
+        attempts.say("S3.PutObject", put, null);
+        came_back(&client, &bucket, name, &body).await?;
+    }
+    multipart(&client, attempts, &bucket).await?;
+    let names = KEYS.into_iter().chain(["empty", "single", "multipart"]);
+    let identifiers = names
+        .map(|key| ObjectIdentifier::builder().key(key).build())
+        .collect::<Result<Vec<_>, _>>()?;
+    let delete = Delete::builder().set_objects(Some(identifiers)).build()?;
+    let deleted = client
+        .delete_objects()
+        .bucket(&bucket)
+        .delete(delete)
+        .send()
+        .await;
+    attempts.say("S3.DeleteObjects", deleted, |answer| {
+        json!(answer.deleted().len())
+    });
+    let left = client.list_objects_v2().bucket(&bucket).send().await;
+    attempts.say("S3.ListObjectsV2", left, |answer| json!(answer.key_count()));
+    Ok(())
+}
+
+async fn multipart(client: &aws_sdk_s3::Client, attempts: &Attempts, bucket: &str) -> Result<()> {
+    let body = pattern(64 * MEBIBYTE);
+    let target = || (bucket.to_owned(), "multipart".to_owned());
+    let (name, key) = target();
+    let created = client
+        .create_multipart_upload()
+        .bucket(name)
+        .key(key)
+        .send()
+        .await;
+    let id = attempts
+        .say("S3.CreateMultipartUpload", created, null)
+        .and_then(|created| created.upload_id)
+        .context("no upload was created")?;
+    let mut parts = Vec::new();
+    for (number, part) in (1..).zip(body.chunks(16 * MEBIBYTE)) {
+        let sent = client
+            .upload_part()
+            .bucket(bucket)
+            .key("multipart")
+            .upload_id(&id)
+            .part_number(number)
+            .body(part.to_vec().into())
+            .send()
+            .await;
+        let sent = attempts
+            .say("S3.UploadPart", sent, null)
+            .context("a part failed")?;
+        parts.push(
+            CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(sent.e_tag)
+                .set_checksum_crc32(sent.checksum_crc32)
+                .build(),
+        );
+    }
+    let upload = CompletedMultipartUpload::builder()
+        .set_parts(Some(parts))
+        .build();
+    let (name, key) = target();
+    let completed = client
+        .complete_multipart_upload()
+        .bucket(name)
+        .key(key)
+        .upload_id(&id)
+        .multipart_upload(upload)
+        .send()
+        .await;
+    attempts.say("S3.CompleteMultipartUpload", completed, null);
+    came_back(client, bucket, "multipart", &body).await
+}
+
+async fn came_back(
+    client: &aws_sdk_s3::Client,
+    bucket: &str,
+    key: &str,
+    body: &[u8],
+) -> Result<()> {
+    let got = client.get_object().bucket(bucket).key(key).send().await?;
+    let bytes = got.body.collect().await?.into_bytes();
+    let same = Sha256::digest(&bytes) == Sha256::digest(body);
+    println!(
+        "{}",
+        json!({"step": format!("S3.RoundTrip.{key}"), "ok": same, "value": body.len()})
+    );
+    Ok(())
+}
+
+/// Bytes that no period of a buffer size can hide a mix-up in.
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size)
+        .map(|at| (at % 251) as u8 ^ (at / 65_537) as u8)
+        .collect()
+}
+
+async fn denied(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
+    let tables = dynamodb(config, attempts);
+    let table = format!("{prefix}-table");
+    let deleted = tables.delete_table().table_name(table).send().await;
+    attempts.say("DynamoDB.DeleteTable", deleted, null);
+    let queue = sqs(config, attempts)
+        .create_queue()
+        .queue_name(format!("{prefix}-queue"))
+        .send()
+        .await;
+    attempts.say("SQS.CreateQueue", queue, null);
+    let put = s3(config, attempts)
+        .put_object()
+        .bucket(format!("{prefix}-bucket"))
+        .key("k")
+        .body(ByteStream::from_static(b"never stored"))
+        .send()
+        .await;
+    attempts.say("S3.PutObject", put, null);
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! A verified request comes from verification alone.
+
+use portcullis_core::head::Head;
+use portcullis_core::sigv4::{Payload, PayloadMode, Scope, VerifiedRequest};
+
+fn forge(head: Head, scope: Scope) -> VerifiedRequest {
+    VerifiedRequest {
+        head,
+        scope,
+        payload: Payload::Streamed,
+        payload_mode: PayloadMode::Absent,
+    }
+}
+
+fn main() {}
