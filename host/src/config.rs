@@ -16,6 +16,8 @@ pub use check::{Problem, load, schema};
 /// Everything `serve` needs.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// SHA-256 of the file it was read from, hex.
+    pub digest: String,
     /// Where agents connect.
     pub listen: Listen,
     /// Where people connect.

@@ -61,7 +61,9 @@ impl Gateway {
         };
         count_call(progress.service(), progress.decision().as_str());
         let id = progress.id.to_string();
-        wire::render(&refusal, progress.dialect, &progress.method, &id).map(ResponseBody::from)
+        let mut response = wire::render(&refusal, progress.dialect, &progress.method, &id);
+        progress.close_if_unread(response.headers_mut());
+        response.map(ResponseBody::from)
     }
 
     async fn carry_out(
@@ -92,6 +94,7 @@ impl Gateway {
             Intake::Whole
         };
         let body = request.into_body();
+        progress.body_taken();
         let admitted = self
             .bodies
             .admit(body, signed.payload_mode(), intake)
@@ -125,7 +128,7 @@ impl Gateway {
         };
         let advice = generation.consult(Arc::new(question)).await;
         progress.consulted(&generation, &advice);
-        let permit = access::decide(session, call, advice, now)?;
+        let permit = access::decide(session, call, &advice, now)?;
         let outgoing = self
             .upstream
             .prepare(&permit, verified, admitted.stream, place)?;

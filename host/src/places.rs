@@ -40,14 +40,30 @@ impl Places {
         }
     }
 
-    /// Where a session's calls land.
+    /// Where a session's calls land. A token only says what was true when it was issued, so the
+    /// configuration has the last word.
     ///
     /// # Errors
-    /// [`Refusal::SessionInvalid`] when its connection is no longer configured.
+    /// [`Refusal::RoleNotPermitted`] when its connection or role is no longer configured, or no
+    /// longer open to any of its groups.
     pub fn of(&self, session: &Session) -> Result<&Place, Refusal> {
-        self.by_connection
-            .get(&session.connection)
-            .ok_or(Refusal::SessionInvalid)
+        let gone = || Refusal::RoleNotPermitted {
+            role: session.role.clone(),
+        };
+        let connection = self.config.connection(&session.connection);
+        let role = connection
+            .and_then(|connection| {
+                connection
+                    .roles
+                    .iter()
+                    .find(|role| role.name == session.role)
+            })
+            .ok_or_else(gone)?;
+        let groups = &session.principal.groups;
+        if !role.groups.iter().any(|group| groups.contains(group)) {
+            return Err(gone());
+        }
+        self.by_connection.get(&session.connection).ok_or_else(gone)
     }
 
     /// Holds a call to its connection's regions. A global service is where any of them is.

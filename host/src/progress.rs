@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
+use http::{Method, Request, Version};
 use portcullis_core::access::{Advice, Effect, Session};
 use portcullis_core::call::Call;
 use portcullis_core::catalog::Catalog;
@@ -29,6 +30,8 @@ pub struct Progress {
     pub(crate) method: Method,
     pub(crate) dialect: Dialect,
     pub(crate) user_agent: String,
+    /// What is left of an HTTP/1 body must never be read as a request.
+    unread_body: bool,
     session: Option<Session>,
     facts: Option<CallFacts>,
     decision: Decision,
@@ -57,6 +60,7 @@ impl Progress {
             user_agent: user_agent
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
                 .unwrap_or_default(),
+            unread_body: request.version() < Version::HTTP_2,
             session: None,
             facts: None,
             decision: Decision::Unauthenticated,
@@ -73,6 +77,18 @@ impl Progress {
     pub fn end(&mut self, step: Step, times: &StepTimes) {
         let elapsed = times.end(step, &mut self.stopwatch);
         self.timings.push((step.as_str(), micros(elapsed)));
+    }
+
+    /// From here on the body is read to its end or the connection ends.
+    pub fn body_taken(&mut self) {
+        self.unread_body = false;
+    }
+
+    /// Ends the connection after an answer that was given without reading the body.
+    pub fn close_if_unread(&self, headers: &mut HeaderMap) {
+        if self.unread_body {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// Somebody was authenticated; from here on a refusal is theirs.

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use portcullis_core::catalog::Catalog;
 use portcullis_core::record::Event;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +22,7 @@ use crate::key_ring::{self, KeyRingFile};
 use crate::listener::Listener;
 use crate::pipeline::Gateway;
 use crate::places::Places;
-use crate::plugins::{LoadReport, Plugins, Settings};
+use crate::plugins::{LoadReport, Plugins, Report, Settings};
 use crate::reserved::Front;
 use crate::sign_in::SignIn;
 use crate::sts::Sts;
@@ -116,7 +117,7 @@ impl Running {
         let gateway = Arc::new(build(config.clone(), Arc::new(audit))?);
         let started = Event::Started {
             version: env!("CARGO_PKG_VERSION"),
-            config_sha256: "",
+            config_sha256: &config.digest,
         };
         gateway
             .audit
@@ -147,7 +148,9 @@ impl Running {
             move |request, peer| console_front.clone().console(request, peer),
             shutdown.clone(),
         ));
-        tasks.spawn(gateway.plugins.clone().watch(shutdown.clone()));
+        let (reports, reported) = mpsc::unbounded_channel();
+        tasks.spawn(gateway.plugins.clone().watch(reports, shutdown.clone()));
+        tasks.spawn(record_reloads(gateway.clone(), reported));
         tasks.spawn(refresh_keys(gateway.keys.clone(), shutdown.clone()));
         Ok(Self {
             gateway,
@@ -229,17 +232,42 @@ fn console(config: &Config) -> Listen {
     }
 }
 
+/// Ends when the watch does.
+async fn record_reloads(gateway: Arc<Gateway>, mut reported: mpsc::UnboundedReceiver<Report>) {
+    while let Some(report) = reported.recv().await {
+        let generation = gateway.plugins.current();
+        let digests: Vec<(String, String)> = generation
+            .digests()
+            .iter()
+            .map(|(name, digests)| ((*name).to_owned(), digests.component.to_string()))
+            .collect();
+        let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        let reason = problems.join("; ");
+        let event = if problems.is_empty() {
+            Event::Reloaded {
+                generation: report.generation,
+                plugins: &digests,
+            }
+        } else {
+            Event::ReloadRefused { reason: &reason }
+        };
+        if gateway.audit.event(clock::now(), &event).await.is_err() {
+            tracing::error!("a reload could not be recorded");
+        }
+    }
+}
+
 async fn refresh_keys(keys: Arc<KeyRingFile>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(key_ring::REFRESH) => {}
         }
-        if let Err(error) = keys.refresh(clock::now()) {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "the key ring could not be read again"
-            );
+        let keys = keys.clone();
+        let refreshed = tokio::task::spawn_blocking(move || keys.refresh(clock::now())).await;
+        if let Ok(Err(error)) = refreshed {
+            let error = format!("{error:#}");
+            tracing::error!(error, "the key ring could not be read again");
         }
     }
 }

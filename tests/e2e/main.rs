@@ -24,6 +24,7 @@ mod lifecycle;
 mod reload;
 mod sessions;
 mod signing;
+mod sigv4;
 mod standins;
 mod tidy;
 mod tokens;

@@ -1,12 +1,6 @@
 //! The verifier against botocore as the signer: what botocore signs verifies, and a copy with one
 //! bit changed does not. Nothing goes over a network.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a broken fixture should end the test where it is"
-)]
-
 use std::env;
 use std::process::Command;
 

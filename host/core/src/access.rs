@@ -190,7 +190,7 @@ const KNOWN_OBLIGATIONS: &[&str] = &["approval.hint"];
 pub fn decide(
     session: Session,
     call: Call,
-    advice: Vec<Advice>,
+    advice: &[Advice],
     now: OffsetDateTime,
 ) -> Result<Permit, Refusal> {
     if now >= session.expires_at {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis_core::catalog::Catalog;
 use schemars::schema_for;
+use sha2::{Digest, Sha256};
 
 use super::document::{Document, key_path};
 use super::file::{self, ConfigFile};
@@ -63,6 +64,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let document = Document::parse(&text).map_err(|(line, message)| problem(line, message))?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut check = Check {
+        digest: hex::encode(Sha256::digest(text.as_bytes())),
         file: path,
         document: &document,
         base,
@@ -95,6 +97,7 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 struct Check<'a> {
+    digest: String,
     file: &'a Path,
     document: &'a Document,
     base: PathBuf,
@@ -136,6 +139,7 @@ impl Check<'_> {
         let issuers = self.issuers(file.oidc);
         let connections = self.connections(file.connections);
         Some(Config {
+            digest: self.digest.clone(),
             listen: listen?,
             console: Console { address: console? },
             state_dir: self.path(file.state.dir.as_deref(), "state"),

@@ -10,13 +10,7 @@ use super::state::State;
 use generated::portcullis::call::types;
 use generated::portcullis::policy::types as policy;
 
-#[expect(
-    missing_debug_implementations,
-    unreachable_pub,
-    unnameable_types,
-    clippy::use_self,
-    reason = "generated from the WIT files"
-)]
+#[expect(clippy::use_self, reason = "generated from the WIT files")]
 pub(super) mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",

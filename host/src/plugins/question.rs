@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 use portcullis_core::access::Session;
-use portcullis_core::call::{AccessLevel, Action, Call, Value};
+use portcullis_core::call::{AccessLevel, Action, Call};
 use portcullis_core::catalog::Protocol;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -48,7 +48,7 @@ pub struct CallFacts {
     pub region: String,
     /// Twelve digits.
     pub account: String,
-    /// The decoded input, an object. Blobs are `{"$blob": <length>}`, timestamps RFC 3339.
+    /// The decoded input, an object. See `Value::to_json` for what JSON lacks.
     pub params: Json,
     /// Every (IAM action, resource) pair.
     pub actions: Vec<Action>,
@@ -74,7 +74,7 @@ impl From<&Call> for CallFacts {
             partition: call.partition().to_owned(),
             region: call.region().to_owned(),
             account: call.account().to_owned(),
-            params: to_json(call.params()),
+            params: call.params().to_json(),
             actions: call.actions().to_vec(),
         }
     }
@@ -99,67 +99,4 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> String {
     time.to_offset(time::UtcOffset::UTC)
         .format(FORMAT)
         .unwrap_or_default()
-}
-
-/// Modelled values as JSON; see `params-json` in `call.wit` for what JSON lacks.
-pub(super) fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Blob(bytes) => json!({ "$blob": bytes.len() }),
-        Value::Boolean(value) => json!(value),
-        Value::Float(value) => float(*value),
-        Value::Integer(value) => json!(value),
-        Value::List(items) => items.iter().map(to_json).collect(),
-        Value::Map(members) | Value::Structure(members) => members
-            .iter()
-            .map(|(key, value)| (key.clone(), to_json(value)))
-            .collect(),
-        Value::Null => Json::Null,
-        Value::Stream => json!({ "$blob": null }),
-        Value::String(text) => json!(text),
-        Value::Timestamp(seconds) => timestamp(*seconds),
-    }
-}
-
-fn float(value: f64) -> Json {
-    if value.is_finite() {
-        json!(value)
-    } else if value.is_nan() {
-        json!("NaN")
-    } else if value > 0.0 {
-        json!("Infinity")
-    } else {
-        json!("-Infinity")
-    }
-}
-
-/// A time outside the years RFC 3339 can write stays a number.
-fn timestamp(seconds: f64) -> Json {
-    let milliseconds = (seconds * 1000.0).round();
-    if milliseconds.abs() > 1e17 || !milliseconds.is_finite() {
-        return float(seconds);
-    }
-    let nanoseconds = milliseconds as i128 * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
-        .map_or_else(|_| float(seconds), |time| json!(rfc3339(time)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_json_lacks_have_one_form() {
-        let check = |value: Value, expected: Json| assert_eq!(to_json(&value), expected);
-        check(Value::Blob(vec![1, 2, 3].into()), json!({"$blob": 3}));
-        check(Value::Stream, json!({"$blob": null}));
-        check(Value::Float(f64::NAN), json!("NaN"));
-        check(Value::Float(f64::NEG_INFINITY), json!("-Infinity"));
-        check(Value::Float(2.0), json!(2.0));
-        check(Value::Timestamp(1.5), json!("1970-01-01T00:00:01.500Z"));
-        check(Value::Timestamp(1e300), json!(1e300));
-        check(
-            Value::Structure(vec![("A".into(), Value::List(vec![Value::Null]))]),
-            json!({"A": [null]}),
-        );
-    }
 }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Plugins;
 use super::scan::Desired;
+use super::{Plugins, Report};
 
 const QUIET: Duration = Duration::from_millis(300);
 const AT_MOST: Duration = Duration::from_secs(3);
@@ -21,7 +21,11 @@ const RESCAN: Duration = Duration::from_secs(5);
 
 impl Plugins {
     /// Reloads whenever the directories' contents change, until `shutdown`.
-    pub async fn watch(self: Arc<Self>, shutdown: CancellationToken) {
+    pub async fn watch(
+        self: Arc<Self>,
+        reports: mpsc::UnboundedSender<Report>,
+        shutdown: CancellationToken,
+    ) {
         let (hint, mut hints) = mpsc::channel(1);
         let _watchers = [&self.settings.plugins_dir, &self.settings.policies_dir]
             .map(|directory| watcher(directory, hint.clone()));
@@ -35,29 +39,32 @@ impl Plugins {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.reconcile(&mut hints) => {}
+                report = self.reconcile(&mut hints) => {
+                    if let Some(report) = report && reports.send(report).is_err() {
+                        tracing::debug!("nobody listens for reloads");
+                    }
+                }
             }
         }
     }
 
-    async fn reconcile(self: &Arc<Self>, hints: &mut mpsc::Receiver<()>) {
-        let Some(first) = self.look().await else {
-            return;
-        };
+    /// What became of a change, if there was one.
+    async fn reconcile(self: &Arc<Self>, hints: &mut mpsc::Receiver<()>) -> Option<Report> {
+        let first = self.look().await?;
         if self.is_latest(&first.hash()) {
-            return;
+            return None;
         }
-        let Some(settled) = self.settle(first, hints).await else {
-            return;
-        };
+        let settled = self.settle(first, hints).await?;
         if self.is_latest(&settled.hash()) {
-            return;
+            return None;
         }
         let plugins = Arc::clone(self);
         let applied = tokio::task::spawn_blocking(move || plugins.apply(settled)).await;
-        if let Err(error) = applied {
-            tracing::error!(%error, "the reload crashed; the previous generation keeps serving");
-        }
+        applied
+            .inspect_err(|error| {
+                tracing::error!(%error, "the reload crashed; the previous generation keeps serving");
+            })
+            .ok()
     }
 
     /// The contents once two looks agree; `None` if they keep changing, until the next look.
@@ -107,7 +114,7 @@ fn watcher(directory: &Path, hint: mpsc::Sender<()>) -> Option<RecommendedWatche
         });
         if !looked_at {
             // A full channel already holds a hint.
-            drop(hint.try_send(()));
+            hint.try_send(()).ok();
         }
     };
     let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {

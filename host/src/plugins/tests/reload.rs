@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use portcullis_core::access::Effect;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,7 @@ fn watched(directories: &Directories) -> (Arc<Plugins>, CancellationToken) {
     let plugins = directories.load().unwrap();
     let shutdown = CancellationToken::new();
     #[expect(clippy::disallowed_methods, reason = "ends with its test's runtime")]
-    tokio::spawn(Arc::clone(&plugins).watch(shutdown.clone()));
+    tokio::spawn(Arc::clone(&plugins).watch(mpsc::unbounded_channel().0, shutdown.clone()));
     (plugins, shutdown)
 }
 
@@ -229,7 +230,7 @@ async fn watching_ends_at_shutdown() {
     directories.write_plugin("p.wasm", &plugin(ALLOW));
     let plugins = directories.load().unwrap();
     let shutdown = CancellationToken::new();
-    let watching = Arc::clone(&plugins).watch(shutdown.clone());
+    let watching = Arc::clone(&plugins).watch(mpsc::unbounded_channel().0, shutdown.clone());
     shutdown.cancel();
     timeout(Duration::from_secs(5), watching).await.unwrap();
 }
