@@ -242,7 +242,8 @@ impl Opening<'_> {
             connection: self.connection.name.clone(),
             role: self.role.name.clone(),
             issued_at: now,
-            expires_at: now + length,
+            // A session never outlives the token it was given for.
+            expires_at: (now + length).min(who.expires_at),
         }
     }
 

@@ -34,7 +34,6 @@ const BENDS: &[Bend] = &[
     ("no body", |call| call.body.clear()),
     ("the method", |call| call.method = "PUT".to_owned()),
     ("the path", |call| call.target = "/x".to_owned()),
-    ("the path, doubled", |call| call.target = "//".to_owned()),
     ("a query added", |call| {
         call.target = "/?Action=DeleteTable".to_owned()
     }),

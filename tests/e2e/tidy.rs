@@ -67,7 +67,12 @@ fn the_root_holds_only_what_was_promised() {
 fn source_files_stay_short() {
     let long: Vec<_> = tracked(".rs")
         .into_iter()
-        .map(|file| (fs::read_to_string(&file).unwrap().lines().count(), file))
+        .filter(|file| !file.ends_with("tests.rs"))
+        .map(|file| {
+            let text = fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            (code.lines().count(), file)
+        })
         .filter(|(lines, _)| *lines > LINES)
         .collect();
     assert!(long.is_empty(), "{long:#?}");

@@ -1,3 +1,5 @@
+//! What `audit` promises, as tests.
+
 use std::path::Path;
 
 use portcullis_core::access::{Principal, Session};

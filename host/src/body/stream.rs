@@ -103,7 +103,11 @@ impl StreamingBody {
                 digest.push(&bytes);
                 self.held.replace(bytes)
             }
-            Check::Trailer(decoder) => Some(decoder.push(bytes)?),
+            // One step behind, so that a body that ends too early never fills its announced length.
+            Check::Trailer(decoder) => match decoder.push(bytes)? {
+                passing if passing.is_empty() => None,
+                passing => self.held.replace(passing),
+            },
             Check::Unsigned => Some(bytes),
             Check::Done => None,
         };
@@ -114,7 +118,11 @@ impl StreamingBody {
     fn finish(&mut self) -> Result<Option<Bytes>, Refusal> {
         match std::mem::replace(&mut self.check, Check::Done) {
             Check::Digest(digest) => digest.finish().map(|()| self.held.take()),
-            Check::Trailer(decoder) => decoder.finish().map(Some),
+            Check::Trailer(decoder) => {
+                let tail = decoder.finish()?;
+                let held = self.held.take().unwrap_or_default();
+                Ok(Some([held, tail].concat().into()))
+            }
             Check::Unsigned | Check::Done => Ok(None),
         }
     }

@@ -1,3 +1,5 @@
+//! What `body` promises, as tests.
+
 use std::sync::Mutex;
 
 use http::{Request, Response};

@@ -7,8 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jsonschema::error::ValidationErrorKind;
 use portcullis_core::catalog::Catalog;
 use schemars::schema_for;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::document::{Document, key_path};
@@ -70,12 +72,14 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         base,
         problems: Vec::new(),
     };
-    check.shape();
-    if !check.problems.is_empty() {
-        return Err(check.problems);
-    }
-    let file: ConfigFile = serde_json::from_value(document.value.clone())
-        .map_err(|error| problem(None, error.to_string()))?;
+    // What the schema cannot tell is checked even of a file with other problems, as far as the
+    // rest of it can be read.
+    let readable = check.shape();
+    let file: ConfigFile = match serde_json::from_value(readable) {
+        Ok(file) => file,
+        Err(_) if !check.problems.is_empty() => return Err(check.problems),
+        Err(error) => return Err(problem(None, error.to_string())),
+    };
     let config = check.config(file);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
@@ -84,7 +88,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
 }
 
 /// The JSON Schema of the configuration file (draft 2020-12).
-pub fn schema() -> serde_json::Value {
+pub fn schema() -> Value {
     schema_for!(ConfigFile).to_value()
 }
 
@@ -114,16 +118,25 @@ impl Check<'_> {
         });
     }
 
-    /// Unknown keys, wrong types, missing keys: whatever the schema can tell.
-    fn shape(&mut self) {
+    /// Unknown keys, wrong types, missing keys: whatever the schema can tell. The answer is the
+    /// document without its unknown keys.
+    fn shape(&mut self) -> Value {
+        let value = &self.document.value;
+        let mut readable = value.clone();
         let Ok(validator) = jsonschema::validator_for(&schema()) else {
             self.problem("", "the schema of this build is invalid");
-            return;
+            return readable;
         };
-        let value = &self.document.value;
         for error in validator.iter_errors(value) {
-            self.problem(error.instance_path().as_str(), plain(&error.to_string()));
+            let place = error.instance_path().as_str();
+            self.problem(place, plain(&error.to_string()));
+            if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind()
+                && let Some(Value::Object(table)) = readable.pointer_mut(place)
+            {
+                table.retain(|key, _| !unexpected.contains(key));
+            }
         }
+        readable
     }
 
     fn config(&mut self, file: ConfigFile) -> Option<Config> {

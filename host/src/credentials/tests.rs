@@ -1,3 +1,5 @@
+//! What `credentials` promises, as tests.
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;

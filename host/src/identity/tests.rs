@@ -1,3 +1,5 @@
+//! What `identity` promises, as tests.
+
 use std::time::Duration as StdDuration;
 
 use aws_lc_rs::hmac;

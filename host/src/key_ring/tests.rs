@@ -1,3 +1,5 @@
+//! What `key_ring` promises, as tests.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 

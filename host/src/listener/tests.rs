@@ -1,3 +1,5 @@
+//! What `listener` promises, as tests.
+
 use std::sync::Mutex;
 
 use bytes::Bytes;

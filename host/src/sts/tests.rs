@@ -1,3 +1,5 @@
+//! What `sts` promises, as tests.
+
 use std::time::Duration as StdDuration;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What `tls` promises, as tests.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use rustls_pki_types::ServerName;

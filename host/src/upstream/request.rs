@@ -78,7 +78,6 @@ pub(super) fn signed(
         route: &route,
         credentials,
         now,
-        names_digest: head.headers.contains_key("x-amz-content-sha256"),
     };
     signing.apply(&mut request, &uri, &signable(&payload_mode, &body))?;
     let body = match body {
@@ -149,8 +148,6 @@ struct Signing<'a> {
     route: &'a Route,
     credentials: &'a Credentials,
     now: OffsetDateTime,
-    /// The agent sent `x-amz-content-sha256`, so the service may want it.
-    names_digest: bool,
 }
 
 impl Signing<'_> {
@@ -193,9 +190,8 @@ impl Signing<'_> {
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         }
-        if self.names_digest || self.route.signs_path_as_sent() {
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        }
+        // S3 and Glacier demand the header; every other service takes it.
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings
     }
 

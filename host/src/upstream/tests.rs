@@ -1,3 +1,5 @@
+//! What `upstream` promises, as tests.
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! What `aws_chunked` promises, as tests.
+
 use base64::Engine as _;
 use proptest::prelude::*;
 

@@ -229,7 +229,7 @@ impl Refusal {
         let mismatch = Shape::new(
             [
                 "SignatureDoesNotMatch",
-                "SignatureDoesNotMatch",
+                "AuthFailure",
                 "InvalidSignatureException",
                 "SignatureDoesNotMatch",
             ],

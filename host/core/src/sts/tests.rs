@@ -1,3 +1,5 @@
+//! What `sts` promises, as tests.
+
 use proptest::prelude::*;
 use time::macros::datetime;
 

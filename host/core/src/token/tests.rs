@@ -1,3 +1,5 @@
+//! What `token` promises, as tests.
+
 use proptest::prelude::*;
 use time::Duration;
 use time::macros::datetime;

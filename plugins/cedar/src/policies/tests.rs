@@ -1,3 +1,5 @@
+//! What `policies` promises, as tests.
+
 use super::*;
 
 fn parse(files: &[(&str, &str)]) -> Result<Policies, Vec<Problem>> {

@@ -1,3 +1,5 @@
+//! What `verdict` promises, as tests.
+
 use super::*;
 
 const POLICIES: &str = r#"

@@ -1,3 +1,5 @@
+//! What `vocabulary` promises, as tests.
+
 use super::*;
 
 fn check_arn(arn: &str, expected: [&str; 5]) {
