@@ -80,6 +80,9 @@ pub fn print(config: &Config, args: &EnvArgs) -> anyhow::Result<()> {
         "# AWS CLI v1 ignores AWS_ENDPOINT_URL for sqs, rds, docdb, neptune and health: give those --endpoint-url \"$AWS_ENDPOINT_URL\"."
     ));
     terminal::error(format_args!(
+        "# The JavaScript SDK's SQSClient needs {{ useQueueUrlAsEndpoint: false }}, or it goes to the queue's own URL."
+    ));
+    terminal::error(format_args!(
         "# AWS_ENDPOINT_URL_<SERVICE> variables and endpoint_url settings override AWS_ENDPOINT_URL: unset them."
     ));
     Ok(())

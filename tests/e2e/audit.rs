@@ -277,7 +277,7 @@ fn a_full_disk_refuses_calls_and_room_lets_them_pass() {
     }
     let recorder = Recorder::start();
     let mount =
-        r#"mkdir -p "$DIR/state/audit" && mount -t tmpfs -o size=1m none "$DIR/state/audit""#;
+        r#"mkdir -p "$DIR/state/audit" && mount -t tmpfs -o size=8m none "$DIR/state/audit""#;
     let gateway = own_gateway("audit-full", &recorder, Some(mount));
     let role = "arn:aws:iam::300000000001:role/agent";
     let session = gateway.session(role, &stage().idp.token("agent-ci"));

@@ -20,7 +20,7 @@ use super::{Outgoing, OutgoingBody, Route, SignedCall};
 
 /// Headers that end here: the agent's own signature, what concerns only the connection to the
 /// gateway (RFC 9110 §7.6.1), what names hosts, peers or browsers, and what the gateway writes.
-const DROPPED: [&str; 27] = [
+const DROPPED: [&str; 30] = [
     "accept-encoding",
     "amz-sdk-invocation-id",
     "amz-sdk-request",
@@ -47,7 +47,10 @@ const DROPPED: [&str; 27] = [
     "x-amz-date",
     "x-amz-security-token",
     "x-amzn-trace-id",
+    "x-original-host",
+    "x-original-url",
     "x-real-ip",
+    "x-rewrite-url",
 ];
 
 /// Builds and signs a request; the second value tells how far its body is.

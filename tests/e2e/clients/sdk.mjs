@@ -41,7 +41,7 @@ async function services(prefix) {
   }));
   await call(tables, new dynamodb.PutItemCommand({ TableName, Item: { id: { S: 'é日本' }, n: { N: '1' } } }));
   await call(tables, new dynamodb.GetItemCommand({ TableName, Key: { id: { S: 'é日本' } } }), (a) => a.Item.id.S);
-  const queues = new sqs.SQSClient();
+  const queues = new sqs.SQSClient({ useQueueUrlAsEndpoint: false });
   const queue = await call(queues, new sqs.CreateQueueCommand({ QueueName: `${prefix}-queue` }));
   if (queue) {
     await call(queues, new sqs.SendMessageCommand({ QueueUrl: queue.QueueUrl, MessageBody: 'a=b&c d\n<e>' }));
