@@ -1,5 +1,4 @@
 //! Embeds the plugins that `cargo xtask build` built, so that the release binary carries them.
-#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 
 use std::env;
 use std::error::Error;

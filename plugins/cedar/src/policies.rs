@@ -3,10 +3,12 @@
 //! A policy that could never match, or that means something else than it says, is refused here:
 //! names outside the vocabulary, unknown annotations, groups that do not exist. It never decides.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, EntityUid, ParseErrors, Policy, PolicyId, PolicySet};
+use cedar_policy::{ActionConstraint, ParseErrors, Policy, PolicySet};
+use cedar_policy_core::ast::Expr;
 use miette::Diagnostic;
 use serde::Deserialize;
 
@@ -20,29 +22,38 @@ pub use check::Reads;
 #[derive(Debug)]
 pub struct Policies {
     pub(crate) types: Types,
-    rules: Vec<Rule>,
     any_action: Bucket,
     by_action: HashMap<String, Bucket>,
 }
 
-/// What is known of a policy besides its conditions.
+/// One policy, ready to be evaluated.
 #[derive(Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// `@id`, or `<file>:<line>`.
-    pub id: String,
+    pub(crate) id: String,
     /// `@reason`.
-    pub reason: Option<String>,
-    /// `@approval("required")`.
-    pub approval: bool,
-    /// A `forbid`.
-    pub forbids: bool,
+    pub(crate) reason: Option<String>,
+    /// What it means if its condition holds.
+    pub(crate) effect: RuleEffect,
+    /// Scope, `when` and `unless` as one expression.
+    pub(crate) condition: Expr,
+    /// Its place in what was written.
+    pub(crate) number: usize,
+}
+
+/// What a policy means if its condition holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum RuleEffect {
+    Forbid,
+    Permit,
+    PermitAfterApproval,
 }
 
 /// Policies that share an action or action group in their scope.
 #[derive(Debug, Default)]
-pub(crate) struct Bucket {
-    pub(crate) policies: PolicySet,
-    pub(crate) reads: Reads,
+struct Bucket {
+    rules: Vec<Arc<Rule>>,
+    reads: Reads,
 }
 
 /// Something wrong with the configuration.
@@ -100,37 +111,33 @@ impl Policies {
                     .map(|message| parsed.problem(message)),
             );
         }
-        let rules: Vec<Rule> = parsed.iter().map(Parsed::rule).collect();
-        problems.extend(duplicates(&parsed, &rules));
+        problems.extend(duplicates(&parsed));
         if problems.is_empty() {
-            Self::index(parsed, rules)
+            Self::index(&parsed).map_err(|error| vec![at("", error)])
         } else {
             Err(problems)
         }
     }
 
-    /// The rule behind a Cedar policy id.
-    pub(crate) fn rule(&self, id: &PolicyId) -> Option<&Rule> {
-        let id: &str = id.as_ref();
-        self.rules.get(id.parse::<usize>().ok()?)
+    /// The policies whose action constraint the pair can satisfy.
+    pub(crate) fn candidates(&self, pair: &Pair) -> impl Iterator<Item = &Rule> {
+        self.buckets(pair)
+            .flat_map(|bucket| bucket.rules.iter().map(Arc::as_ref))
     }
 
-    /// The policies whose action constraint the pair can satisfy.
-    pub(crate) fn candidates(&self, pair: &Pair) -> impl Iterator<Item = &Bucket> {
+    fn buckets(&self, pair: &Pair) -> impl Iterator<Item = &Bucket> {
         let groups = crate::vocabulary::action_groups(pair);
         let named = std::iter::once(pair.action.clone())
             .chain(groups)
             .filter_map(|key| self.by_action.get(&key));
-        std::iter::once(&self.any_action)
-            .chain(named)
-            .filter(|bucket| !bucket.policies.is_empty())
+        std::iter::once(&self.any_action).chain(named)
     }
 
     /// Which costly facts the policies for these pairs look at.
     pub fn reads(&self, pairs: &[Pair]) -> Reads {
         let mut reads = Reads::default();
         for pair in pairs {
-            for bucket in self.candidates(pair) {
+            for bucket in self.buckets(pair) {
                 reads.merge(bucket.reads);
             }
         }
@@ -142,62 +149,62 @@ impl Policies {
         self.by_action.keys().min().map(String::as_str)
     }
 
-    fn index(parsed: Vec<Parsed<'_>>, rules: Vec<Rule>) -> Result<Self, Vec<Problem>> {
-        let types = Types::new().map_err(|error| vec![at("", error)])?;
+    fn index(parsed: &[Parsed<'_>]) -> Result<Self, String> {
         let mut index = Self {
-            types,
-            rules,
+            types: Types::new()?,
             any_action: Bucket::default(),
             by_action: HashMap::new(),
         };
-        for (number, parsed) in parsed.into_iter().enumerate() {
-            // Zero-padded, so that the smallest id is the one written first.
-            let policy = parsed.policy.new_id(PolicyId::new(format!("{number:06}")));
-            index
-                .insert(&policy)
-                .map_err(|error| vec![at(&parsed.file.file, error)])?;
+        for (number, parsed) in parsed.iter().enumerate() {
+            index.insert(&parsed.policy, Arc::new(parsed.rule(number)));
         }
         Ok(index)
     }
 
-    fn insert(&mut self, policy: &Policy) -> Result<(), String> {
-        let actions: Vec<EntityUid> = match policy.action_constraint() {
-            ActionConstraint::Any => return self.any_action.add(policy),
+    fn insert(&mut self, policy: &Policy, rule: Arc<Rule>) {
+        let reads = check::reads(policy);
+        let actions = match policy.action_constraint() {
+            ActionConstraint::Any => return self.any_action.add(rule, reads),
             ActionConstraint::Eq(action) => vec![action],
             ActionConstraint::In(actions) => actions,
         };
-        let keys: std::collections::BTreeSet<&str> = actions
+        let keys: BTreeSet<&str> = actions
             .iter()
             .map(|action| action.id().unescaped())
             .collect();
         for key in keys {
-            self.by_action
-                .entry(key.to_owned())
-                .or_default()
-                .add(policy)?;
+            let bucket = self.by_action.entry(key.to_owned()).or_default();
+            bucket.add(Arc::clone(&rule), reads);
         }
-        Ok(())
     }
 }
 
 impl Bucket {
-    fn add(&mut self, policy: &Policy) -> Result<(), String> {
-        self.reads.merge(check::reads(policy));
-        self.policies
-            .add(policy.clone())
-            .map_err(|error| error.to_string())
+    fn add(&mut self, rule: Arc<Rule>, reads: Reads) {
+        self.reads.merge(reads);
+        self.rules.push(rule);
     }
 }
 
 impl Parsed<'_> {
-    fn rule(&self) -> Rule {
+    fn id(&self) -> String {
         let (line, _) = position(&self.file.text, self.offset);
-        let text = |key| self.policy.annotation(key).map(str::to_owned);
+        let id = self.policy.annotation("id").map(str::to_owned);
+        id.unwrap_or_else(|| format!("{}:{line}", self.file.file))
+    }
+
+    fn rule(&self, number: usize) -> Rule {
+        let approval = self.policy.annotation("approval").is_some();
         Rule {
-            id: text("id").unwrap_or_else(|| format!("{}:{line}", self.file.file)),
-            reason: text("reason"),
-            approval: self.policy.annotation("approval").is_some(),
-            forbids: self.policy.effect() == cedar_policy::Effect::Forbid,
+            id: self.id(),
+            reason: self.policy.annotation("reason").map(str::to_owned),
+            effect: match self.policy.effect() {
+                cedar_policy::Effect::Forbid => RuleEffect::Forbid,
+                cedar_policy::Effect::Permit if approval => RuleEffect::PermitAfterApproval,
+                cedar_policy::Effect::Permit => RuleEffect::Permit,
+            },
+            condition: self.policy.as_ref().condition(),
+            number,
         }
     }
 
@@ -240,19 +247,20 @@ fn parse_problems(file: &File, errors: &ParseErrors) -> Vec<Problem> {
         .collect()
 }
 
-fn duplicates(parsed: &[Parsed<'_>], rules: &[Rule]) -> Vec<Problem> {
-    let mut first: BTreeMap<&str, &Parsed<'_>> = BTreeMap::new();
+fn duplicates(parsed: &[Parsed<'_>]) -> Vec<Problem> {
+    let mut first: BTreeMap<String, &Parsed<'_>> = BTreeMap::new();
     let mut problems = Vec::new();
-    for (parsed, rule) in parsed.iter().zip(rules) {
-        match first.get(rule.id.as_str()) {
+    for parsed in parsed {
+        let id = parsed.id();
+        match first.get(&id) {
             None => {
-                first.insert(&rule.id, parsed);
+                first.insert(id, parsed);
             }
             Some(earlier) => {
                 let (line, _) = position(&earlier.file.text, earlier.offset);
                 problems.push(parsed.problem(format!(
-                    "@id(\"{}\") is already used at {}:{line}",
-                    rule.id, earlier.file.file
+                    "@id(\"{id}\") is already used at {}:{line}",
+                    earlier.file.file
                 )));
             }
         }

@@ -1,12 +1,14 @@
 //! One call → one verdict: every (action, resource) pair must be permitted, nothing may forbid,
 //! and an error is a deny.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{AuthorizationError, Authorizer, Context, PolicyId, Request, Response};
+use cedar_policy_core::ast::{Context, Entity, EntityUIDEntry, Request, Value};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 
-use crate::policies::Policies;
-use crate::vocabulary::{self, Facts, Pair, Principal};
+use crate::policies::{Policies, Rule, RuleEffect};
+use crate::vocabulary::{self, Facts, Pair};
 
 /// How strong the answer is, weakest first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -35,26 +37,23 @@ pub struct Verdict {
 const MAX_TEXT_CHARS: usize = 300;
 
 /// What the policies say of one pair.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Outcome {
-    Failed(PolicyId, String),
-    Forbidden(PolicyId),
-    NeedsApproval(PolicyId),
-    Permitted(PolicyId),
-    /// No policy is about the action.
-    Silent,
-    /// Policies are about the action, none permits.
+#[derive(Clone, Debug)]
+enum Outcome<'a> {
+    Failed(&'a Rule, String),
+    Forbidden(&'a Rule),
+    NeedsApproval(&'a Rule),
+    Permitted(&'a Rule),
+    /// No policy is about the action, or none of those that are permits it.
     Unmatched,
 }
 
-impl Outcome {
-    /// Which outcome decides when pairs differ. Silence about one pair of a call that policies do
-    /// speak about is a pair nobody permits.
+impl Outcome<'_> {
+    /// Which outcome decides when pairs differ.
     fn weight(&self) -> u8 {
         match self {
             Self::Permitted(_) => 0,
             Self::NeedsApproval(_) => 1,
-            Self::Silent | Self::Unmatched => 2,
+            Self::Unmatched => 2,
             Self::Failed(_, _) => 3,
             Self::Forbidden(_) => 4,
         }
@@ -64,9 +63,8 @@ impl Outcome {
 /// One call, ready to be evaluated pair by pair.
 struct Call<'a> {
     policies: &'a Policies,
-    principal: Principal,
+    principal: Entity,
     context: Context,
-    authorizer: Authorizer,
 }
 
 /// Decides one call.
@@ -99,21 +97,34 @@ pub(crate) fn warm_up(policies: &Policies) {
     decide(policies, &facts);
 }
 
+/// The verdict on a call that no policy is about; `None` if one is. Costs next to nothing, so it
+/// is asked before any other fact is fetched.
+pub fn silence(policies: &Policies, pairs: &[Pair]) -> Option<Verdict> {
+    let about = |pair: &Pair| policies.candidates(pair).next().is_some();
+    let first = pairs.first()?;
+    (!pairs.iter().any(about)).then(|| {
+        verdict(
+            Effect::Abstain,
+            "",
+            format!("no policy is about {}", of(first)),
+        )
+    })
+}
+
 fn evaluate(policies: &Policies, facts: &Facts) -> Result<Verdict, String> {
+    if let Some(silence) = silence(policies, &facts.pairs) {
+        return Ok(silence);
+    }
     let call = Call {
         policies,
-        principal: policies.types.principal(facts)?,
+        principal: policies.types.principal(facts),
         context: vocabulary::context(facts)?,
-        authorizer: Authorizer::new(),
     };
     let mut seen = HashSet::new();
     let mut outcomes = Vec::new();
     for pair in facts.pairs.iter().filter(|pair| seen.insert(*pair)) {
         outcomes.push((call.outcome(pair)?, pair));
     }
-    let silent = outcomes
-        .iter()
-        .all(|(outcome, _)| *outcome == Outcome::Silent);
     let heaviest = outcomes
         .iter()
         .rev()
@@ -124,133 +135,117 @@ fn evaluate(policies: &Policies, facts: &Facts) -> Result<Verdict, String> {
             "no-actions",
             "the call names no action".to_owned(),
         ),
-        Some((_, pair)) if silent => verdict(
-            Effect::Abstain,
-            "",
-            format!("no policy is about {}", of(pair)),
-        ),
         Some((outcome, pair)) => call.verdict(outcome, pair),
     })
 }
 
-impl Call<'_> {
-    fn outcome(&self, pair: &Pair) -> Result<Outcome, String> {
-        let types = &self.policies.types;
-        let request = Request::new(
-            self.principal.uid.clone(),
-            types.action(pair),
-            types.resource(pair),
-            self.context.clone(),
-            None,
-        )
-        .map_err(|error| error.to_string())?;
-        let entities = types.entities(&self.principal, pair)?;
+impl<'a> Call<'a> {
+    /// Cedar evaluates each policy; how they combine is decided here, because an approval is an
+    /// answer Cedar does not have.
+    fn outcome(&self, pair: &Pair) -> Result<Outcome<'a>, String> {
+        let scope = self.policies.types.scope(&self.principal, pair)?;
+        let request = Request::new_unchecked(
+            EntityUIDEntry::known(scope.principal, None),
+            EntityUIDEntry::known(scope.action, None),
+            EntityUIDEntry::known(scope.resource, None),
+            Some(self.context.clone()),
+        );
+        let evaluator = Evaluator::new(request, &scope.entities, Extensions::all_available());
         let mut tally = Tally::default();
-        for bucket in self.policies.candidates(pair) {
-            let response = self
-                .authorizer
-                .is_authorized(&request, &bucket.policies, &entities);
-            tally.add(&response, self.policies);
+        for rule in self.policies.candidates(pair) {
+            match evaluator.interpret(&rule.condition, &HashMap::new()) {
+                Ok(value) if value == Value::from(true) => tally.satisfied(rule),
+                Ok(value) if value == Value::from(false) => {}
+                Ok(_) => tally.failed(rule, "its condition is not true or false".to_owned()),
+                Err(error) => tally.failed(rule, error.to_string()),
+            }
         }
         Ok(tally.outcome())
     }
 
-    fn verdict(&self, outcome: &Outcome, pair: &Pair) -> Verdict {
+    fn verdict(&self, outcome: &Outcome<'a>, pair: &Pair) -> Verdict {
         let what = of(pair);
         match outcome {
-            Outcome::Failed(id, error) => {
-                let rule = self.id(id);
+            Outcome::Failed(rule, error) => {
                 let reason = format!(
-                    "{what} is refused because policy `{rule}` could not be evaluated: {}",
+                    "{what} is refused because policy `{}` could not be evaluated: {}",
+                    rule.id,
                     short(error)
                 );
-                verdict(Effect::Deny, rule, reason)
+                verdict(Effect::Deny, &rule.id, reason)
             }
-            Outcome::Forbidden(id) => {
-                self.explained(Effect::Deny, id, format!("{what} is forbidden by policy"))
+            Outcome::Forbidden(rule) => {
+                explained(Effect::Deny, rule, format!("{what} is forbidden by policy"))
             }
-            Outcome::NeedsApproval(id) => self.explained(
+            Outcome::NeedsApproval(rule) => explained(
                 Effect::RequireApproval,
-                id,
+                rule,
                 format!("{what} needs a person's approval by policy"),
             ),
-            Outcome::Permitted(id) => {
-                self.explained(Effect::Allow, id, format!("{what} is permitted by policy"))
-            }
-            Outcome::Silent | Outcome::Unmatched => verdict(
+            Outcome::Permitted(rule) => explained(
+                Effect::Allow,
+                rule,
+                format!("{what} is permitted by policy"),
+            ),
+            Outcome::Unmatched => verdict(
                 Effect::Deny,
                 "no-permit",
                 format!("no policy permits {what} to this principal in this form"),
             ),
         }
     }
-
-    /// The policy's own reason, else the sentence with the policy's name.
-    fn explained(&self, effect: Effect, id: &PolicyId, sentence: String) -> Verdict {
-        let rule = self.id(id);
-        let reason = self
-            .policies
-            .rule(id)
-            .and_then(|rule| rule.reason.clone())
-            .unwrap_or_else(|| format!("{sentence} `{rule}`"));
-        verdict(effect, rule, reason)
-    }
-
-    fn id(&self, id: &PolicyId) -> &str {
-        self.policies.rule(id).map_or("unknown", |rule| &rule.id)
-    }
 }
 
-/// The satisfied policies of one pair over all buckets; the first written of each kind decides.
+/// The satisfied and the failed policies of one pair; the first written of each kind decides.
 #[derive(Debug, Default)]
-struct Tally {
-    asked: bool,
-    failed: Option<(PolicyId, String)>,
-    forbid: Option<PolicyId>,
-    permit: Option<PolicyId>,
-    permit_after_approval: Option<PolicyId>,
+struct Tally<'a> {
+    failed: Option<(&'a Rule, String)>,
+    forbid: Option<&'a Rule>,
+    permit: Option<&'a Rule>,
+    permit_after_approval: Option<&'a Rule>,
 }
 
-impl Tally {
-    fn add(&mut self, response: &Response, policies: &Policies) {
-        self.asked = true;
-        for error in response.diagnostics().errors() {
-            let AuthorizationError::PolicyEvaluationError(error) = error;
-            let id = error.policy_id();
-            if self.failed.as_ref().is_none_or(|(first, _)| id < first) {
-                self.failed = Some((id.clone(), error.inner().to_string()));
-            }
-        }
-        for id in response.diagnostics().reason() {
-            // Cedar names the forbids that hold if there are any, else the permits.
-            let rule = policies.rule(id);
-            let slot = match rule {
-                None => &mut self.forbid,
-                Some(rule) if rule.forbids => &mut self.forbid,
-                Some(rule) if rule.approval => &mut self.permit_after_approval,
-                Some(_) => &mut self.permit,
-            };
-            if slot.as_ref().is_none_or(|first| id < first) {
-                *slot = Some(id.clone());
-            }
+impl<'a> Tally<'a> {
+    fn satisfied(&mut self, rule: &'a Rule) {
+        let slot = match rule.effect {
+            RuleEffect::Forbid => &mut self.forbid,
+            RuleEffect::Permit => &mut self.permit,
+            RuleEffect::PermitAfterApproval => &mut self.permit_after_approval,
+        };
+        if slot.is_none_or(|first| rule.number < first.number) {
+            *slot = Some(rule);
         }
     }
 
-    fn outcome(self) -> Outcome {
-        if let Some(id) = self.forbid {
-            Outcome::Forbidden(id)
-        } else if let Some((id, error)) = self.failed {
-            Outcome::Failed(id, error)
-        } else if let Some(id) = self.permit {
-            Outcome::Permitted(id)
-        } else if let Some(id) = self.permit_after_approval {
-            Outcome::NeedsApproval(id)
-        } else if self.asked {
-            Outcome::Unmatched
-        } else {
-            Outcome::Silent
+    fn failed(&mut self, rule: &'a Rule, error: String) {
+        let earlier = self.failed.as_ref();
+        if earlier.is_none_or(|(first, _)| rule.number < first.number) {
+            self.failed = Some((rule, error));
         }
     }
+
+    fn outcome(self) -> Outcome<'a> {
+        if let Some(rule) = self.forbid {
+            Outcome::Forbidden(rule)
+        } else if let Some((rule, error)) = self.failed {
+            Outcome::Failed(rule, error)
+        } else if let Some(rule) = self.permit {
+            Outcome::Permitted(rule)
+        } else if let Some(rule) = self.permit_after_approval {
+            Outcome::NeedsApproval(rule)
+        } else {
+            Outcome::Unmatched
+        }
+    }
+}
+
+/// The policy's own reason, else the sentence with the policy's name.
+fn explained(effect: Effect, rule: &Rule, sentence: String) -> Verdict {
+    let reason = rule
+        .reason
+        .clone()
+        .unwrap_or_else(|| format!("{sentence} `{}`", rule.id));
+    verdict(effect, &rule.id, reason)
 }
 
 fn verdict(effect: Effect, rule: &str, reason: String) -> Verdict {

@@ -3,12 +3,17 @@
 //! People write these names, so they never change meaning. Values arrive as data and are only
 //! ever turned into data: nothing an agent sends can become an entity reference.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
+use cedar_policy::RestrictedExpression;
+use cedar_policy_core::ast::{
+    Context, Eid, Entity, EntityType, EntityUID, PartialValue, Value as CedarValue,
 };
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::evaluator::RestrictedEvaluator;
+use cedar_policy_core::extensions::Extensions;
 use serde_json::Value;
 
 /// The entity types policies may name.
@@ -71,21 +76,25 @@ pub struct Pair {
 /// The vocabulary's types, parsed once.
 #[derive(Debug)]
 pub(crate) struct Types {
-    action: EntityTypeName,
-    agent: EntityTypeName,
-    group: EntityTypeName,
-    resource: EntityTypeName,
+    action: EntityType,
+    agent: EntityType,
+    group: EntityType,
+    resource: EntityType,
 }
 
-/// Who asks, in Cedar's form.
-pub(crate) struct Principal {
-    pub(crate) uid: EntityUid,
-    entity: Entity,
+/// One pair in Cedar's form. Values are built directly, because evaluating expressions for them
+/// would cost more than the policies do.
+pub(crate) struct Scope {
+    pub(crate) principal: EntityUID,
+    pub(crate) action: EntityUID,
+    pub(crate) resource: EntityUID,
+    /// Exactly these three.
+    pub(crate) entities: Entities,
 }
 
 impl Types {
     pub(crate) fn new() -> Result<Self, String> {
-        let name = |name| EntityTypeName::from_str(name).map_err(|error| error.to_string());
+        let name = |name| EntityType::from_str(name).map_err(|error| error.to_string());
         Ok(Self {
             action: name("Action")?,
             agent: name("Agent")?,
@@ -94,77 +103,90 @@ impl Types {
         })
     }
 
-    pub(crate) fn principal(&self, facts: &Facts) -> Result<Principal, String> {
-        let uid = uid(&self.agent, &facts.principal);
-        let mut attributes = HashMap::from([
-            attribute("subject", &facts.subject),
-            attribute("issuer", &facts.issuer),
-            attribute("session", &facts.session),
-            attribute("role", &facts.role),
-        ]);
-        attributes.extend(facts.email.iter().map(|email| attribute("email", email)));
-        let groups: HashSet<EntityUid> = facts
-            .groups
-            .iter()
-            .map(|group| self::uid(&self.group, group))
-            .collect();
-        let entity = Entity::new(uid.clone(), attributes, groups).map_err(|e| e.to_string())?;
-        Ok(Principal { uid, entity })
+    /// Who acts, the same for all pairs of a call.
+    pub(crate) fn principal(&self, facts: &Facts) -> Entity {
+        let email = facts.email.as_deref().map(|email| ("email", email));
+        let attributes = [
+            ("subject", facts.subject.as_str()),
+            ("issuer", &facts.issuer),
+            ("session", &facts.session),
+            ("role", &facts.role),
+        ];
+        let groups = facts.groups.iter().map(|group| uid(&self.group, group));
+        entity(
+            uid(&self.agent, &facts.principal),
+            attributes.into_iter().chain(email),
+            groups.collect(),
+        )
     }
 
-    pub(crate) fn action(&self, pair: &Pair) -> EntityUid {
-        uid(&self.action, &pair.action)
-    }
-
-    pub(crate) fn resource(&self, pair: &Pair) -> EntityUid {
-        uid(&self.resource, &pair.resource)
-    }
-
-    /// The entities of one request: exactly the three in its scope.
-    pub(crate) fn entities(&self, principal: &Principal, pair: &Pair) -> Result<Entities, String> {
-        let groups: HashSet<EntityUid> = action_groups(pair)
-            .map(|group| uid(&self.action, &group))
-            .collect();
-        let action = Entity::new_no_attrs(self.action(pair), groups);
+    /// One request's principal, action and resource.
+    ///
+    /// # Errors
+    /// Cedar's, which cannot happen for three entities of different types.
+    pub(crate) fn scope(&self, principal: &Entity, pair: &Pair) -> Result<Scope, String> {
+        let action = uid(&self.action, &pair.action);
+        let resource = uid(&self.resource, &pair.resource);
+        let groups = action_groups(pair).map(|group| uid(&self.action, &group));
         let arn = Arn::parse(&pair.resource);
-        let attributes = HashMap::from([
-            attribute("arn", &pair.resource),
-            attribute("service", arn.service),
-            attribute("region", arn.region),
-            attribute("account", arn.account),
-            attribute("type", arn.kind),
-            attribute("name", arn.name),
-        ]);
-        let resource = Entity::new(self.resource(pair), attributes, HashSet::new())
-            .map_err(|error| error.to_string())?;
-        Entities::from_entities([principal.entity.clone(), action, resource], None)
-            .map_err(|error| error.to_string())
+        let attributes = [
+            ("arn", pair.resource.as_str()),
+            ("service", arn.service),
+            ("region", arn.region),
+            ("account", arn.account),
+            ("type", arn.kind),
+            ("name", arn.name),
+        ];
+        let entities = [
+            principal.clone(),
+            entity(action.clone(), [], groups.collect()),
+            entity(resource.clone(), attributes, HashSet::new()),
+        ];
+        // Groups have no groups, so the parents given are all ancestors there are.
+        let entities = Entities::from_entities(
+            entities,
+            None::<&NoEntitiesSchema>,
+            TCComputation::AssumeAlreadyComputed,
+            Extensions::all_available(),
+        );
+        Ok(Scope {
+            principal: principal.uid().clone(),
+            action,
+            resource,
+            entities: entities.map_err(|error| error.to_string())?,
+        })
     }
 }
 
 /// The context shared by all requests of one call.
+///
+/// # Errors
+/// For a fact that is not what it should be, such as a malformed address.
 pub(crate) fn context(facts: &Facts) -> Result<Context, String> {
-    let mut pairs = vec![
-        attribute("service", &facts.service),
-        attribute("operation", &facts.operation),
-        attribute("region", &facts.region),
-        attribute("account", &facts.account),
-        attribute("access", facts.access),
-    ];
+    let mut context = BTreeMap::new();
+    let mut put = |name: &str, value: CedarValue| context.insert(name.into(), value);
+    put("service", text(&facts.service));
+    put("operation", text(&facts.operation));
+    put("region", text(&facts.region));
+    put("account", text(&facts.account));
+    put("access", text(facts.access));
     if let Some(params) = &facts.params {
         let params: Value = serde_json::from_str(params).map_err(|error| error.to_string())?;
-        pairs.push(("params".to_owned(), expression(params)?));
+        put("params", value(params)?);
     }
     if let Some(time) = &facts.time {
-        pairs.push(("time".to_owned(), RestrictedExpression::new_datetime(time)));
+        put(
+            "time",
+            extension(&RestrictedExpression::new_datetime(time))?,
+        );
     }
     if let Some(ip) = &facts.source_ip {
-        pairs.push(("source_ip".to_owned(), RestrictedExpression::new_ip(ip)));
+        put("source_ip", extension(&RestrictedExpression::new_ip(ip))?);
     }
     if let Some(agent) = &facts.user_agent {
-        pairs.push(attribute("user_agent", agent));
+        put("user_agent", text(agent));
     }
-    Context::from_pairs(pairs).map_err(|error| error.to_string())
+    Ok(Context::Value(Arc::new(context)))
 }
 
 /// The groups an action is a member of. An unknown access level belongs to no level group.
@@ -278,54 +300,69 @@ impl<'a> Arn<'a> {
 /// JSON → Cedar. Cedar has no null: a null member is absent, a null list element is `{}`. A float
 /// is a `decimal` where four digits hold it exactly, else its text, so that comparing it as a
 /// number is an error and hence a deny. An integer beyond 64 bits signed is its text.
-fn expression(value: Value) -> Result<RestrictedExpression, String> {
-    Ok(match value {
-        Value::Null => RestrictedExpression::new_record([]).map_err(|e| e.to_string())?,
-        Value::Bool(value) => RestrictedExpression::new_bool(value),
-        Value::Number(number) => self::number(&number),
-        Value::String(text) => RestrictedExpression::new_string(text),
+fn value(json: Value) -> Result<CedarValue, String> {
+    Ok(match json {
+        Value::Null => CedarValue::empty_record(None),
+        Value::Bool(value) => value.into(),
+        Value::Number(number) => self::number(&number)?,
+        Value::String(text) => text.into(),
         Value::Array(items) => {
-            let items: Result<Vec<_>, String> = items.into_iter().map(expression).collect();
-            RestrictedExpression::new_set(items?)
+            let items: Result<Vec<_>, String> = items.into_iter().map(value).collect();
+            CedarValue::set(items?, None)
         }
         Value::Object(members) => {
-            let members: Result<Vec<_>, String> = members
+            let members: Result<BTreeMap<_, _>, String> = members
                 .into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| Ok((key, expression(value)?)))
+                .filter(|(_, member)| !member.is_null())
+                .map(|(key, member)| Ok((key.into(), value(member)?)))
                 .collect();
-            RestrictedExpression::new_record(members?).map_err(|e| e.to_string())?
+            CedarValue::record_arc(Arc::new(members?), None)
         }
     })
 }
 
-fn number(number: &serde_json::Number) -> RestrictedExpression {
+fn number(number: &serde_json::Number) -> Result<CedarValue, String> {
     if let Some(integer) = number.as_i64() {
-        return RestrictedExpression::new_long(integer);
+        return Ok(integer.into());
     }
     let text = number.to_string();
-    let Some((whole, fraction)) = text.split_once('.') else {
-        return RestrictedExpression::new_string(text);
-    };
     let digits = |text: &str, most: usize| {
         (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     };
-    if digits(whole.trim_start_matches('-'), 14) && digits(fraction, 4) {
-        RestrictedExpression::new_decimal(&text)
-    } else {
-        RestrictedExpression::new_string(text)
+    match text.split_once('.') {
+        Some((whole, fraction))
+            if digits(whole.trim_start_matches('-'), 14) && digits(fraction, 4) =>
+        {
+            extension(&RestrictedExpression::new_decimal(&text))
+        }
+        Some(_) | None => Ok(text.into()),
     }
 }
 
-fn attribute(name: &str, value: &str) -> (String, RestrictedExpression) {
-    (
-        name.to_owned(),
-        RestrictedExpression::new_string(value.to_owned()),
-    )
+/// Cedar's own reading of an address, a time or a decimal.
+fn extension(expression: &RestrictedExpression) -> Result<CedarValue, String> {
+    RestrictedEvaluator::new(Extensions::all_available())
+        .interpret(expression.as_ref().as_borrowed())
+        .map_err(|error| error.to_string())
 }
 
-fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+fn entity<'a>(
+    uid: EntityUID,
+    attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    parents: HashSet<EntityUID>,
+) -> Entity {
+    let attributes = attributes
+        .into_iter()
+        .map(|(name, value)| (name.into(), PartialValue::Value(text(value))));
+    Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), parents, [])
+}
+
+fn text(text: &str) -> CedarValue {
+    text.into()
+}
+
+fn uid(kind: &EntityType, id: &str) -> EntityUID {
+    EntityUID::from_components(kind.clone(), Eid::new(id), None)
 }
 
 #[cfg(test)]
