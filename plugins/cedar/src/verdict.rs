@@ -174,18 +174,20 @@ impl<'a> Call<'a> {
                 );
                 verdict(Effect::Deny, &rule.id, reason)
             }
-            Outcome::Forbidden(rule) => {
-                explained(Effect::Deny, rule, format!("{what} is forbidden by policy"))
-            }
+            Outcome::Forbidden(rule) => explained(
+                Effect::Deny,
+                rule,
+                &format!("{what} is forbidden by policy"),
+            ),
             Outcome::NeedsApproval(rule) => explained(
                 Effect::RequireApproval,
                 rule,
-                format!("{what} needs a person's approval by policy"),
+                &format!("{what} needs a person's approval by policy"),
             ),
             Outcome::Permitted(rule) => explained(
                 Effect::Allow,
                 rule,
-                format!("{what} is permitted by policy"),
+                &format!("{what} is permitted by policy"),
             ),
             Outcome::Unmatched => verdict(
                 Effect::Deny,
@@ -240,7 +242,7 @@ impl<'a> Tally<'a> {
 }
 
 /// The policy's own reason, else the sentence with the policy's name.
-fn explained(effect: Effect, rule: &Rule, sentence: String) -> Verdict {
+fn explained(effect: Effect, rule: &Rule, sentence: &str) -> Verdict {
     let reason = rule
         .reason
         .clone()
