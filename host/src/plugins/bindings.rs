@@ -10,7 +10,6 @@ use super::state::State;
 use generated::portcullis::call::types;
 use generated::portcullis::policy::types as policy;
 
-#[expect(clippy::use_self, reason = "generated from the WIT files")]
 pub(super) mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
