@@ -22,10 +22,13 @@ impl Document {
     /// # Errors
     /// The parser's message with its line.
     pub(super) fn parse(text: &str) -> Result<Self, (Option<u64>, String)> {
-        let node: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| {
-            let line = error.location().map(|location| location.line());
-            (line, error.to_string())
-        })?;
+        // YAML 1.2: `off` is a word.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let node: Spanned<Node> =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+                let line = error.location().map(|location| location.line());
+                (line, error.to_string())
+            })?;
         let mut lines = HashMap::new();
         let value = flatten(node, String::new(), &mut lines);
         Ok(Self { value, lines })

@@ -50,7 +50,11 @@ impl Assumption {
             tags: vec![
                 tag("portcullis:issuer", &principal.issuer),
                 tag("portcullis:role", &session.role),
-                tag("portcullis:session", &session.name),
+                tag(
+                    "portcullis:session",
+                    session.access_key_id.trim_start_matches("PCAK"),
+                ),
+                tag("portcullis:session-name", &session.name),
                 tag("portcullis:subject", &principal.subject),
             ],
             duration: role.duration.clamp(SHORTEST, LONGEST),

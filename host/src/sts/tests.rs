@@ -72,6 +72,7 @@ fn limits() -> Limits {
 fn config(issuer: &str) -> Config {
     let address = ([127, 0, 0, 1], 0).into();
     Config {
+        digest: String::new(),
         listen: Listen {
             address,
             tls: Tls::Off,
@@ -121,6 +122,7 @@ impl Fixture {
 
     fn token(&self, claim: &str, value: &Value) -> String {
         let mut claims = self.issuer.claims();
+        claims["exp"] = json!(NOW.unix_timestamp() + 86_400);
         claims[claim] = value.clone();
         RSA.token(&json!({"alg": "RS256", "kid": "rsa"}), &claims)
     }
@@ -432,4 +434,14 @@ fn container_error_has_code_and_message() {
     let response = container_error(StatusCode::FORBIDDEN, "AccessDenied", "no");
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(text(&response), r#"{"code":"AccessDenied","message":"no"}"#);
+}
+
+#[tokio::test]
+async fn session_ends_with_its_token_at_the_latest() {
+    let fixture = Fixture::new().await;
+    let mut claims = fixture.issuer.claims();
+    claims["exp"] = json!(NOW.unix_timestamp() + 120);
+    let token = RSA.token(&json!({"alg": "RS256", "kid": "rsa"}), &claims);
+    let session = fixture.assume(DEV, &token, "").await.unwrap();
+    assert_eq!(session.expires_at, NOW + Duration::seconds(120));
 }

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_core::access::Principal;
+use portcullis_core::destination::Addressing;
 use portcullis_core::sigv4::{Payload, SignedRequest, SigningSecret};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -61,6 +62,7 @@ fn endpoint(address: SocketAddr) -> Endpoint {
 
 fn config(endpoint: Option<Endpoint>) -> Config {
     Config {
+        digest: String::new(),
         listen: Listen {
             address: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Off,
@@ -215,7 +217,7 @@ fn the_agents_own_signature_and_hop_by_hop_headers_end_here() {
     let agent = found("user-agent").unwrap();
     assert!(agent.starts_with("Boto3/1.2 portcullis/"), "{agent}");
     let scope = "Credential=AKIDEXAMPLE/20231114/eu-west-1/dynamodb/aws4_request";
-    let signed = "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target";
+    let signed = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-target";
     let authorization = found("authorization").unwrap();
     assert!(
         authorization.contains(scope) && authorization.contains(signed),
