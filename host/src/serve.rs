@@ -114,7 +114,7 @@ impl Running {
         std::fs::create_dir_all(&config.state_dir)
             .with_context(|| format!("making `{}`", config.state_dir.display()))?;
         let audit = Audit::open(&config.audit_dir(), audit::Settings::default())?;
-        let gateway = Arc::new(build(config.clone(), Arc::new(audit))?);
+        let gateway = Arc::new(build(&config, Arc::new(audit))?);
         let started = Event::Started {
             version: env!("CARGO_PKG_VERSION"),
             config_sha256: &config.digest,
@@ -189,8 +189,8 @@ impl Running {
     }
 }
 
-fn build(config: Arc<Config>, audit: Arc<Audit>) -> anyhow::Result<Gateway> {
-    let plugins = load_plugins(&config).map_err(|report| anyhow!("{report}"))?;
+fn build(config: &Arc<Config>, audit: Arc<Audit>) -> anyhow::Result<Gateway> {
+    let plugins = load_plugins(config).map_err(|report| anyhow!("{report}"))?;
     let keys = Arc::new(KeyRingFile::open(&config.state_dir, clock::now())?);
     let identity = Arc::new(Identity::new(&config.issuers)?);
     let sts = Sts::new(identity, keys.clone(), config.clone());
@@ -203,7 +203,7 @@ fn build(config: Arc<Config>, audit: Arc<Audit>) -> anyhow::Result<Gateway> {
         plugins,
         audit,
         credentials: Credentials::new(&config.connections)?,
-        upstream: Upstream::new(&config)?,
+        upstream: Upstream::new(config)?,
         times: StepTimes::new(),
     })
 }

@@ -25,7 +25,13 @@ fn scratch() -> TempDir {
 }
 
 fn open(dir: &Path) -> Audit {
-    Audit::open(dir, Settings::default()).unwrap()
+    // Children that other tests start hold the lock between their fork and their exec.
+    loop {
+        match Audit::open(dir, Settings::default()) {
+            Err(OpenError::Locked(_)) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// What calls in these tests have in common.

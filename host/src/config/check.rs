@@ -545,7 +545,7 @@ fn is_host_name(name: &str) -> bool {
 
 /// The validator quotes with `"`; the rest of the gateway quotes with backticks.
 fn plain(message: &str) -> String {
-    message.replace('"', "`").replace('\'', "`")
+    message.replace(['"', '\''], "`")
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Document {
                 (line, error.to_string())
             })?;
         let mut lines = HashMap::new();
-        let value = flatten(node, String::new(), &mut lines);
+        let value = flatten(node, "", &mut lines);
         Ok(Self { value, lines })
     }
 
@@ -67,20 +67,20 @@ pub(super) fn key_path(pointer: &str) -> String {
 #[derive(Debug)]
 enum Node {
     Leaf(Value),
-    List(Vec<Spanned<Node>>),
-    Table(Vec<(Spanned<String>, Spanned<Node>)>),
+    List(Vec<Spanned<Self>>),
+    Table(Vec<(Spanned<String>, Spanned<Self>)>),
 }
 
-fn flatten(node: Spanned<Node>, pointer: String, lines: &mut HashMap<String, u64>) -> Value {
+fn flatten(node: Spanned<Node>, pointer: &str, lines: &mut HashMap<String, u64>) -> Value {
     lines
-        .entry(pointer.clone())
+        .entry(pointer.to_owned())
         .or_insert(node.referenced.line());
     match node.value {
         Node::Leaf(value) => value,
         Node::List(items) => items
             .into_iter()
             .enumerate()
-            .map(|(index, item)| flatten(item, format!("{pointer}/{index}"), lines))
+            .map(|(index, item)| flatten(item, &format!("{pointer}/{index}"), lines))
             .collect(),
         Node::Table(entries) => {
             let mut table = Map::new();
@@ -88,7 +88,7 @@ fn flatten(node: Spanned<Node>, pointer: String, lines: &mut HashMap<String, u64
                 let token = key.value.replace('~', "~0").replace('/', "~1");
                 let child = format!("{pointer}/{token}");
                 lines.insert(child.clone(), key.referenced.line());
-                table.insert(key.value, flatten(item, child, lines));
+                table.insert(key.value, flatten(item, &child, lines));
             }
             Value::Object(table)
         }

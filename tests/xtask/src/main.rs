@@ -1,7 +1,6 @@
 //! The developers' entry: `cargo xtask <command>` runs what is too long for an alias. It is never
 //! part of what is shipped, and nothing in the product calls it.
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a developers' tool talks to its terminal and measures in real time"

@@ -128,7 +128,7 @@ impl Ground {
         command
             .args(["--concurrency", "1", "--log-level", "warning", "-c"])
             .arg(config);
-        let process = self.start("envoy", PROXY_CORE, command)?;
+        let process = self.start("envoy", PROXY_CORE, &command)?;
         self.proxy("Envoy", port, process)
     }
 
@@ -159,7 +159,7 @@ impl Ground {
                 "AWS_SECRET_ACCESS_KEY",
                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             );
-        let process = self.start(name, PROXY_CORE, command)?;
+        let process = self.start(name, PROXY_CORE, &command)?;
         let mut proxy = self.proxy("Portcullis", port, process)?;
         proxy.ca = dir.join("state/ca.pem");
         proxy.gateway = Some(self.issuer.clone());
@@ -197,7 +197,7 @@ impl Ground {
             .arg(self.dir.join("nginx.log"))
             .arg("-c")
             .arg(config);
-        self.start(role, core, command)
+        self.start(role, core, &command)
     }
 
     fn filled(&self, template: &str, values: &[(&str, &str)]) -> Result<String> {
@@ -221,7 +221,7 @@ impl Ground {
         })
     }
 
-    fn start(&self, name: &str, core: &str, command: Command) -> Result<Running> {
+    fn start(&self, name: &str, core: &str, command: &Command) -> Result<Running> {
         start(&self.dir, name, core, command)
     }
 
@@ -285,7 +285,7 @@ fn memory(id: u32, field: &str) -> Result<u64> {
     Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
-fn start(dir: &Path, name: &str, core: &str, command: Command) -> Result<Running> {
+fn start(dir: &Path, name: &str, core: &str, command: &Command) -> Result<Running> {
     let log = File::create(dir.join(format!("{name}.out")))?;
     let mut pinned = Command::new("setpriv");
     pinned
@@ -397,7 +397,7 @@ fn certificate(dir: &Path) -> Result<()> {
 fn identity_provider(root: &Path, dir: &Path) -> Result<(Running, String)> {
     let mut command = Command::new("node");
     command.arg(root.join("tests/e2e/clients/idp.mjs"));
-    let running = start(dir, "idp", LOAD_CORE, command)?;
+    let running = start(dir, "idp", LOAD_CORE, &command)?;
     let start = Instant::now();
     loop {
         let mut text = String::new();

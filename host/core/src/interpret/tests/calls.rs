@@ -19,7 +19,7 @@ fn check(sent: &Sent, name: &str, params: Json) {
 
 fn resources(sent: &Sent) -> Vec<String> {
     let call = sent.read().unwrap();
-    let pair = |action: &crate::call::Action| format!("{} {}", action.name, action.resource);
+    let pair = |action: &Action| format!("{} {}", action.name, action.resource);
     call.actions().iter().map(pair).collect()
 }
 
