@@ -1,6 +1,7 @@
 //! Signing in: an OIDC token comes in, gateway credentials go out. Recorded before they do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -22,6 +23,9 @@ use crate::clock;
 use crate::progress::Progress;
 use crate::reply::Ended;
 use crate::sts::{Occasion, Sts};
+
+/// A stranger's form is small and must arrive at once: nobody is known yet who could be held to it.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers requests that nobody has signed yet.
 #[derive(Debug)]
@@ -61,9 +65,10 @@ impl SignIn {
         progress: &mut Progress,
     ) -> Result<Response<ResponseBody>, Refusal> {
         progress.dialect = Dialect::Query;
-        let form = Limited::new(request.into_body(), MAX_FORM)
-            .collect()
+        let form = Limited::new(request.into_body(), MAX_FORM).collect();
+        let form = tokio::time::timeout(FORM_TIMEOUT, form)
             .await
+            .map_err(|_| Refusal::BodyTimeout)?
             .map_err(|_| Refusal::PayloadTooLarge {
                 limit: MAX_FORM as u64,
             })?
