@@ -79,11 +79,20 @@ fn javascript_calls_lambda() {
 }
 
 #[test]
-fn the_rust_sdk_calls_services() {
+fn the_rust_sdk_calls_every_kind_of_service() {
     let lines = power().rust("services", "rust");
     assert_all_ok(&lines);
     assert_eq!(value(&lines, "DynamoDB.GetItem"), "é日本");
     assert_eq!(value(&lines, "SQS.ReceiveMessage"), "a=b&c d\n<e>");
+    assert_eq!(
+        value(&lines, "SecretsManager.GetSecretValue"),
+        "not a real secret"
+    );
+}
+
+#[test]
+fn the_rust_sdk_calls_lambda() {
+    check_functions(&power().rust("functions", "rust"));
 }
 
 #[test]

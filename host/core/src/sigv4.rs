@@ -39,6 +39,34 @@ const SINGLE: [&str; 8] = [
     "x-amz-date",
     "x-amz-security-token",
 ];
+/// Headers that some client leaves out of its signature although they mean something to AWS (JS v3
+/// `Cache-Control`, s3fs `Range`), and those that concern HTTP itself. Every other header counts
+/// only when it is signed.
+const TAKEN_UNSIGNED: [&str; 23] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-md5",
+    "content-type",
+    "date",
+    "expect",
+    "expires",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-unmodified-since",
+    "range",
+    "smithy-protocol",
+    "transfer-encoding",
+    "user-agent",
+];
 /// Headers whose value must never appear in a log.
 const SENSITIVE: [&str; 2] = ["authorization", "x-amz-security-token"];
 
@@ -199,8 +227,10 @@ impl SignedRequest {
             &canonical_request,
         )?;
         payload::check_whole(&self.payload_mode, &payload)?;
+        let mut head = self.head;
+        drop_unsigned(&mut head, &self.signed_headers);
         Ok(VerifiedRequest {
-            head: self.head,
+            head,
             scope: self.scope,
             payload,
             payload_mode: self.payload_mode,
@@ -220,7 +250,7 @@ impl SignedRequest {
 }
 
 impl VerifiedRequest {
-    /// The head as signed. Headers outside the signature are still the wire's word.
+    /// The head: what was signed, and the few headers that clients leave out of their signatures.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
@@ -296,6 +326,22 @@ fn conceal(head: &mut Head, name: &'static str) {
         for value in entry.iter_mut() {
             value.set_sensitive(true);
         }
+    }
+}
+
+/// Leaves only headers that the client vouches for, or that are known to be left unsigned.
+fn drop_unsigned(head: &mut Head, signed_headers: &str) {
+    let is_vouched = |name: &str| {
+        TAKEN_UNSIGNED.binary_search(&name).is_ok()
+            || signed_headers.split(';').any(|signed| signed == name)
+    };
+    let names = head.headers.keys();
+    let unsigned: Vec<_> = names
+        .filter(|name| !is_vouched(name.as_str()))
+        .cloned()
+        .collect();
+    for name in unsigned {
+        head.headers.remove(name);
     }
 }
 

@@ -47,6 +47,10 @@ async fn main() -> Result<()> {
     let attempts = Attempts::default();
     match scenario.as_str() {
         "services" => services(&config, &attempts, prefix).await,
+        "functions" => {
+            functions(&config, &attempts, prefix).await;
+            Ok(())
+        }
         "objects" => objects(&config, &attempts, prefix).await,
         "denied" => denied(&config, &attempts, prefix).await,
         other => bail!("no scenario {other}"),
@@ -113,29 +117,29 @@ fn null<T>(_: &T) -> Value {
     Value::Null
 }
 
-fn dynamodb(config: &SdkConfig, attempts: &Attempts) -> aws_sdk_dynamodb::Client {
-    let config = aws_sdk_dynamodb::config::Builder::from(config)
-        .interceptor(attempts.clone())
-        .build();
-    aws_sdk_dynamodb::Client::from_conf(config)
-}
-
-fn sqs(config: &SdkConfig, attempts: &Attempts) -> aws_sdk_sqs::Client {
-    let config = aws_sdk_sqs::config::Builder::from(config)
-        .interceptor(attempts.clone())
-        .build();
-    aws_sdk_sqs::Client::from_conf(config)
-}
-
-fn s3(config: &SdkConfig, attempts: &Attempts) -> aws_sdk_s3::Client {
-    let config = aws_sdk_s3::config::Builder::from(config)
-        .interceptor(attempts.clone())
-        .build();
-    aws_sdk_s3::Client::from_conf(config)
+/// A client whose attempts are counted.
+macro_rules! client {
+    ($sdk:ident, $config:expr, $attempts:expr) => {
+        $sdk::Client::from_conf(
+            $sdk::config::Builder::from($config)
+                .interceptor($attempts.clone())
+                .build(),
+        )
+    };
 }
 
 async fn services(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
-    let tables = dynamodb(config, attempts);
+    tables(config, attempts, prefix).await?;
+    queues(config, attempts, prefix).await?;
+    machines(config, attempts, prefix).await;
+    roles(config, attempts, prefix).await;
+    metrics(config, attempts, prefix).await;
+    secrets(config, attempts, prefix).await;
+    Ok(())
+}
+
+async fn tables(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
+    let tables = client!(aws_sdk_dynamodb, config, attempts);
     let table = format!("{prefix}-table");
     let key = KeySchemaElement::builder()
         .attribute_name("id")
@@ -171,7 +175,11 @@ async fn services(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Resu
     attempts.say("DynamoDB.GetItem", got, |answer| {
         json!(answer.item().and_then(|item| item.get("id")?.as_s().ok()))
     });
-    let queues = sqs(config, attempts);
+    Ok(())
+}
+
+async fn queues(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
+    let queues = client!(aws_sdk_sqs, config, attempts);
     let queue = queues
         .create_queue()
         .queue_name(format!("{prefix}-queue"))
@@ -195,8 +203,106 @@ async fn services(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Resu
     Ok(())
 }
 
+async fn machines(config: &SdkConfig, attempts: &Attempts, prefix: &str) {
+    let machines = client!(aws_sdk_ec2, config, attempts);
+    let networks = machines.describe_vpcs().send().await;
+    attempts.say("EC2.DescribeVpcs", networks, |answer| {
+        json!(answer.vpcs().len())
+    });
+    let filter = aws_sdk_ec2::types::Filter::builder()
+        .name("tag:a b")
+        .values("x&y")
+        .values("é")
+        .build();
+    let found = machines
+        .describe_instances()
+        .filters(filter)
+        .max_results(5)
+        .send()
+        .await;
+    attempts.say("EC2.DescribeInstances", found, |answer| {
+        json!(answer.reservations().len())
+    });
+    let group = machines
+        .create_security_group()
+        .group_name(format!("{prefix} group"))
+        .description("a & b = c")
+        .send()
+        .await;
+    attempts.say("EC2.CreateSecurityGroup", group, null);
+}
+
+async fn roles(config: &SdkConfig, attempts: &Attempts, prefix: &str) {
+    let roles = client!(aws_sdk_iam, config, attempts);
+    let name = format!("{prefix}-role");
+    let created = roles
+        .create_role()
+        .role_name(&name)
+        .assume_role_policy_document(r#"{"Version":"2012-10-17","Statement":[]}"#)
+        .send()
+        .await;
+    attempts.say("IAM.CreateRole", created, null);
+    let got = roles.get_role().role_name(&name).send().await;
+    attempts.say("IAM.GetRole", got, |answer| {
+        json!(answer.role().map(|role| role.role_name()))
+    });
+}
+
+async fn metrics(config: &SdkConfig, attempts: &Attempts, prefix: &str) {
+    let metrics = client!(aws_sdk_cloudwatch, config, attempts);
+    let datum = aws_sdk_cloudwatch::types::MetricDatum::builder()
+        .metric_name("calls")
+        .value(1.5)
+        .build();
+    let put = metrics
+        .put_metric_data()
+        .namespace(prefix)
+        .metric_data(datum)
+        .send()
+        .await;
+    attempts.say("CloudWatch.PutMetricData", put, null);
+    let listed = metrics.list_metrics().namespace(prefix).send().await;
+    attempts.say("CloudWatch.ListMetrics", listed, |answer| {
+        json!(answer.metrics().len())
+    });
+}
+
+async fn secrets(config: &SdkConfig, attempts: &Attempts, prefix: &str) {
+    let secrets = client!(aws_sdk_secretsmanager, config, attempts);
+    let name = format!("{prefix}/secret");
+    let created = secrets
+        .create_secret()
+        .name(&name)
+        .secret_string("not a real secret")
+        .send()
+        .await;
+    attempts.say("SecretsManager.CreateSecret", created, null);
+    let got = secrets.get_secret_value().secret_id(&name).send().await;
+    attempts.say("SecretsManager.GetSecretValue", got, |answer| {
+        json!(answer.secret_string())
+    });
+}
+
+async fn functions(config: &SdkConfig, attempts: &Attempts, prefix: &str) {
+    let functions = client!(aws_sdk_lambda, config, attempts);
+    let listed = functions.list_functions().max_items(10).send().await;
+    attempts.say("Lambda.ListFunctions", listed, |answer| {
+        json!(answer.functions().len())
+    });
+    let layers = functions.list_layers().send().await;
+    attempts.say("Lambda.ListLayers", layers, |answer| {
+        json!(answer.layers().len())
+    });
+    let missing = functions
+        .get_function()
+        .function_name(format!("{prefix}-no-such-function"))
+        .send()
+        .await;
+    attempts.say("Lambda.GetFunction", missing, null);
+}
+
 async fn objects(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
-    let client = s3(config, attempts);
+    let client = client!(aws_sdk_s3, config, attempts);
     let bucket = format!("{prefix}-bucket");
     let created = client.create_bucket().bucket(&bucket).send().await;
     attempts.say("S3.CreateBucket", created, null);
@@ -342,17 +448,17 @@ fn pattern(size: usize) -> Vec<u8> {
 }
 
 async fn denied(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result<()> {
-    let tables = dynamodb(config, attempts);
+    let tables = client!(aws_sdk_dynamodb, config, attempts);
     let table = format!("{prefix}-table");
     let deleted = tables.delete_table().table_name(table).send().await;
     attempts.say("DynamoDB.DeleteTable", deleted, null);
-    let queue = sqs(config, attempts)
+    let queue = client!(aws_sdk_sqs, config, attempts)
         .create_queue()
         .queue_name(format!("{prefix}-queue"))
         .send()
         .await;
     attempts.say("SQS.CreateQueue", queue, null);
-    let put = s3(config, attempts)
+    let put = client!(aws_sdk_s3, config, attempts)
         .put_object()
         .bucket(format!("{prefix}-bucket"))
         .key("k")

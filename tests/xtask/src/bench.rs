@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::bench::ground::{Ground, Proxy};
 use crate::bench::load::{Small, Stream};
+use crate::gateway::{self, Profile};
 use crate::setup;
 
 /// Rounds, each with every proxy in turn; the median counts.
@@ -25,6 +26,7 @@ const ROUNDS: usize = 3;
 /// If a tool is missing, a proxy does not start or the load reports failed requests.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root)?;
+    gateway::build(root, Profile::Release)?;
     let ground = Ground::prepare(root)?;
     let upstream = ground.static_upstream()?;
     let envoy = ground.envoy(upstream.port)?;

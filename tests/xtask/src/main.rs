@@ -22,11 +22,7 @@ mod setup;
 fn main() -> anyhow::Result<()> {
     let root = root();
     match Arguments::parse().command {
-        Command::Bench => {
-            setup::run(&root)?;
-            gateway::build(&root, Profile::Release)?;
-            bench::run(&root)
-        }
+        Command::Bench => bench::run(&root),
         Command::Build { release: true } => gateway::build(&root, Profile::Release),
         Command::Build { release: false } => gateway::build(&root, Profile::Dev),
         Command::Catalog(arguments) => catalog::run(&arguments),

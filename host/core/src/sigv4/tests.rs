@@ -55,6 +55,33 @@ fn what_an_independent_signer_signs_is_accepted() {
 }
 
 #[test]
+fn a_header_that_nobody_signed_counts_only_if_clients_leave_it_out() {
+    let (mut head, payload) = Sample::s3_get().sign();
+    set("range", "bytes=0-1")(&mut head);
+    append("x-forwarded-host", "evil.example")(&mut head);
+    append("x-http-method-override", "DELETE")(&mut head);
+    let verified = SignedRequest::parse(head).unwrap();
+    let verified = verified.verify(&secret(), payload, now()).unwrap();
+    let names: Vec<&str> = verified
+        .head()
+        .headers
+        .keys()
+        .map(|name| name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"range") && names.contains(&"x-amz-date"),
+        "{names:?}"
+    );
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.starts_with("x-forwarded") || name.contains("override")),
+        "{names:?}"
+    );
+    assert!(TAKEN_UNSIGNED.is_sorted());
+}
+
+#[test]
 fn a_request_without_a_header_signature_is_told_the_way_out() {
     let bare = |query: &'static str| {
         move |head: &mut Head| {

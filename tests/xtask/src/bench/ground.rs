@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::gateway::target_dir;
 use crate::setup;
 
 /// The core that the measured proxy has to itself.
@@ -69,7 +70,7 @@ impl Ground {
             &root.join("tests/bench/requirements.txt"),
         )?;
         let filter = header_check(root, &cache)?;
-        let portcullis = release_binary(root)?;
+        let portcullis = target_dir(root).join("release/portcullis");
         let dir = cache.join("bench-run");
         if dir.exists() {
             fs::remove_dir_all(&dir).context("clearing the last run")?;
@@ -350,20 +351,6 @@ fn header_check(root: &Path, cache: &Path) -> Result<PathBuf> {
     Ok(target
         .join(setup::WASM_TARGET)
         .join("release/header_check.wasm"))
-}
-
-fn release_binary(root: &Path) -> Result<PathBuf> {
-    if let Some(binary) = std::env::var_os("PORTCULLIS_BIN") {
-        return Ok(binary.into());
-    }
-    setup::call(
-        Command::new("cargo")
-            .args(["build", "--release", "--locked", "--package", "portcullis"])
-            .current_dir(root),
-    )?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release/portcullis"))
 }
 
 fn certificate(dir: &Path) -> Result<()> {
