@@ -41,6 +41,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let envoy_median = Small::median(envoy_runs).context("no round")?;
     let own_median = Small::median(own_runs).context("no round")?;
     drop((envoy, small));
+    print_small(&envoy_median, &own_median);
 
     let sink = sink::start()?;
     let nginx = ground.nginx_proxy(sink)?;
@@ -53,7 +54,6 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         ))
     };
     let (nginx_streams, own_streams) = (streams(&nginx)?, streams(&own)?);
-    print_small(&envoy_median, &own_median);
     print_streams("PUT", &nginx_streams.0, &own_streams.0);
     print_streams("GET", &nginx_streams.1, &own_streams.1);
     eprintln!("\nPortcullis idle: {} MB resident", idle / 1_000_000);

@@ -1,6 +1,5 @@
 //! The load: signed small calls by wrk, large objects by curl, and what they cost the proxy.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -96,11 +95,7 @@ fn wrk(ground: &Ground, proxy: &Proxy, duration: &str) -> Result<Value> {
 
 /// 64 MiB objects up, one after another on one connection.
 pub(super) fn upload(ground: &Ground, proxy: &Proxy) -> Result<Stream> {
-    let object = ground.dir.join("object");
-    if !object.exists() {
-        fs::write(&object, vec![b'x'; OBJECT])?;
-    }
-    let object = object.display().to_string();
+    let object = ground.dir.join("object").display().to_string();
     stream(ground, proxy, "put.headers", &["--upload-file", &object])
 }
 
