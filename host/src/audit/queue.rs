@@ -109,8 +109,9 @@ impl Queue {
         Some(receiver)
     }
 
-    /// Waits for records, at most `wait`, and hands over all of them.
-    pub(super) fn take(&self, wait: Duration) -> Taken {
+    /// Waits for records, at most `wait`, then for others to join them, for `linger`, and hands
+    /// over all of them.
+    pub(super) fn take(&self, wait: Duration, linger: Duration) -> Taken {
         let mut state = self.lock();
         state.commit_began = None;
         if state.pending.is_empty() && !state.closing {
@@ -123,6 +124,13 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
             state.writer = Presence::Working;
+        }
+        if !linger.is_zero() && !state.pending.is_empty() {
+            state = self
+                .wake
+                .wait_timeout_while(state, linger, |state| !state.closing)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state.bytes = 0;
         state.commit_began = Some(instant());
