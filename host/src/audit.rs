@@ -20,6 +20,8 @@ use journal::Journal;
 use queue::{Landed, Queue};
 use writer::Writer;
 
+use crate::clock;
+
 mod flood;
 mod journal;
 pub mod list;
@@ -310,7 +312,7 @@ impl Drop for Recorded {
             Progress::Streaming => End::Interrupted,
             Progress::Closed => return,
         };
-        if let Ok(draft) = Draft::outcome(self.call, &Outcome::new(end, now())) {
+        if let Ok(draft) = Draft::outcome(self.call, &Outcome::new(end, clock::now())) {
             self.queue.push(draft);
         }
     }
@@ -320,14 +322,6 @@ fn too_large(_: TooLarge) -> Refusal {
     Refusal::PayloadTooLarge {
         limit: portcullis_core::record::frame::MAX_PAYLOAD as u64,
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "records written without a call at hand have no other time"
-)]
-fn now() -> OffsetDateTime {
-    std::time::SystemTime::now().into()
 }
 
 #[cfg(test)]

@@ -7,10 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use time::OffsetDateTime;
 
 mod bindings;
 pub mod cases;
@@ -39,6 +37,8 @@ use code_cache::CodeCache;
 use engine::Engine;
 use load::Loader;
 use scan::{Desired, Hash};
+
+use crate::clock;
 
 /// Where plugins come from and what the operator lets them have.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +98,7 @@ impl Plugins {
             })?;
         let generation = Generation {
             id: 1,
-            since: now(),
+            since: clock::now(),
             engine: engine.clone(),
             plugins,
         };
@@ -202,7 +202,7 @@ impl Plugins {
         }
         let generation = Generation {
             id: previous.id() + 1,
-            since: now(),
+            since: clock::now(),
             engine: self.engine.clone(),
             plugins,
         };
@@ -211,18 +211,6 @@ impl Plugins {
         self.current.store(Arc::new(generation));
         report
     }
-}
-
-/// For "since" only: decisions use the question's own time.
-fn now() -> OffsetDateTime {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "says when a generation began to serve; no decision reads it"
-    )]
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    OffsetDateTime::UNIX_EPOCH + since_epoch
 }
 
 #[cfg(test)]

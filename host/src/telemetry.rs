@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use metrics::{Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::clock::Stopwatch;
 
@@ -104,20 +108,40 @@ impl Default for StepTimes {
     }
 }
 
+/// Libraries that say too much for anybody who does not name them: the compiler of plugins alone
+/// writes gigabytes at `trace`.
+const QUIET: &str = "aws_config=warn,cranelift=warn,regalloc2=warn,wasmtime=warn";
+
+/// Libraries that write credentials at their finer levels, which no filter can switch on: the AWS
+/// SDK prints STS's answers, h2 prints headers.
+const INDISCREET: [&str; 2] = ["aws_", "h2"];
+
 /// Starts logging to standard error: JSON lines, or text when a person is watching. The filter is
 /// `PORTCULLIS_LOG`, else `info`.
 pub fn start_logging(filter: Option<&str>) {
-    let filter = filter
-        .and_then(|filter| EnvFilter::try_new(filter).ok())
-        .unwrap_or_else(|| EnvFilter::new("info,aws_config=warn"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.compact().init();
+    let wanted = filter.unwrap_or("info");
+    let (filter, problem) = match EnvFilter::try_new(format!("{QUIET},{wanted}")) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(format!("{QUIET},info")), Some(error)),
+    };
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.compact().boxed()
     } else {
-        builder.json().flatten_event(true).init();
+        lines.json().flatten_event(true).boxed()
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines.with_filter(filter_fn(is_discreet)))
+        .init();
+    if let Some(error) = problem {
+        tracing::warn!(%error, "PORTCULLIS_LOG is not a filter; logging at `info`");
     }
+}
+
+fn is_discreet(event: &Metadata<'_>) -> bool {
+    let indiscreet = |name: &&str| event.target().starts_with(*name);
+    *event.level() <= Level::INFO || !INDISCREET.iter().any(|name| indiscreet(name))
 }
 
 /// Installs the metrics recorder; the handle renders the Prometheus text.

@@ -90,6 +90,20 @@ fn the_rust_sdk_calls_every_kind_of_service() {
     );
 }
 
+/// Its CloudWatch speaks CBOR, which moto does not: moto's own 404 says that the call got there.
+#[test]
+fn the_rust_sdk_s_cbor_calls_are_decoded_and_sent() {
+    let lines = power().rust("metrics", "rust-cbor");
+    assert!(lines.iter().all(|line| line["status"] == 404), "{lines:#?}");
+    let records = stage().gateway.audit();
+    let put = records
+        .iter()
+        .rfind(|record| record["operation"] == "PutMetricData" && record["status"] == 404);
+    let put = put.unwrap();
+    assert_eq!(put["actions"], json!(["cloudwatch:PutMetricData"]));
+    assert_eq!(put["decision"], "allow");
+}
+
 #[test]
 fn the_rust_sdk_calls_lambda() {
     check_functions(&power().rust("functions", "rust"));

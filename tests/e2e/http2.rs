@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use h2::Reason;
+use h2::client::SendRequest;
 use http::{Method, Request};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::fixture::sign::{Call, Session, Signed};
@@ -28,14 +32,18 @@ fn call(session: &Session, limit: u32) -> Signed {
 
 /// Sends one call on a connection of its own; a status, or none where the stream was reset.
 fn send(authority: &str, call: &Signed) -> Option<u16> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(exchange(authority, call))
+    block_on(exchange(authority, call))
 }
 
-async fn exchange(authority: &str, call: &Signed) -> Option<u16> {
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
+}
+
+/// A connection, and what its end was.
+async fn connect() -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let gateway = &stage().gateway;
     let mut trust = wire::trust(&gateway.ca());
     trust.alpn_protocols = vec![b"h2".to_vec()];
@@ -46,8 +54,12 @@ async fn exchange(authority: &str, call: &Signed) -> Option<u16> {
         .await
         .unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
-    let (mut client, connection) = h2::client::handshake(tls).await.unwrap();
-    let driver = tokio::spawn(connection);
+    let (client, connection) = h2::client::handshake(tls).await.unwrap();
+    (client, tokio::spawn(connection))
+}
+
+async fn exchange(authority: &str, call: &Signed) -> Option<u16> {
+    let (mut client, driver) = connect().await;
     let mut request = Request::builder()
         .method(Method::from_bytes(call.method.as_bytes()).unwrap())
         .uri(format!("https://{authority}{}", call.target));
@@ -114,4 +126,36 @@ fn methods_without_meaning_are_refused_over_http2() {
         );
     }
     assert_eq!(arrived(205), 0);
+}
+
+/// CVE-2023-44487: requests that are cancelled as soon as they are sent cost the sender nothing.
+#[test]
+fn a_connection_that_cancels_all_its_requests_is_ended() {
+    let host = stage().gateway.host();
+    let end = block_on(async {
+        let (client, driver) = connect().await;
+        cancel(client, &host).await;
+        driver.await.unwrap()
+    });
+    let reason = end.unwrap_err().reason();
+    assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM));
+    let call = call(&session(), 206).without("host");
+    assert_eq!(send(&host, &call), Some(200));
+}
+
+/// Opens streams and resets them for as long as the other side lets it.
+async fn cancel(mut client: SendRequest<Bytes>, host: &str) {
+    for _ in 0..2000 {
+        let Ok(mut ready) = client.ready().await else {
+            return;
+        };
+        let request = Request::get(format!("https://{host}/bucket/key"));
+        let Ok((_, mut stream)) = ready.send_request(request.body(()).unwrap(), false) else {
+            return;
+        };
+        // The head must be on its way, or the two frames cancel out before they are sent.
+        tokio::task::yield_now().await;
+        stream.send_reset(Reason::CANCEL);
+        client = ready;
+    }
 }

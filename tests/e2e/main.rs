@@ -16,12 +16,12 @@ mod fixture;
 
 mod audit;
 mod clients;
-mod compile_fail;
 mod denied;
 mod framing;
 mod http2;
 mod lifecycle;
 mod reload;
+mod secrets;
 mod sessions;
 mod signing;
 mod sigv4;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::fixture::idp::{Health, Overlap};
-use crate::fixture::{POWER, READ_ONLY, child, stage};
+use crate::fixture::{POWER, READ_ONLY, child, stage, wire};
 
 const INVALID: &str = "InvalidIdentityToken";
 
@@ -211,6 +211,20 @@ fn what_is_no_token_gets_no_credentials() {
         assert!((400..500).contains(&answer.status), "{}", answer.text());
         assert!(!answer.text().contains("PCAK"), "{}", answer.text());
     }
+}
+
+/// A stranger who sends a form byte by byte is not waited for, and is told so.
+#[test]
+fn a_form_that_does_not_arrive_is_answered_and_its_connection_closed() {
+    let gateway = &stage().gateway;
+    let mut stream = gateway.connect();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\nA",
+        gateway.host()
+    );
+    let answer = wire::exchange(&mut stream, head.as_bytes()).unwrap();
+    assert_eq!(answer.code(), "RequestTimeout", "{}", answer.text());
+    assert_eq!(wire::rest(&mut stream).unwrap(), b"");
 }
 
 #[test]

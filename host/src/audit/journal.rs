@@ -12,9 +12,9 @@ use portcullis_core::record::segment::{HEADER_BYTES, Header};
 use portcullis_core::record::{Draft, RequestId};
 use time::{Date, OffsetDateTime};
 
-use super::now;
 use super::reserve::Reserve;
 use super::segments::{self, Walk};
+use crate::clock;
 
 /// A buffer that grew beyond this for one commit is not kept.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -234,7 +234,7 @@ impl Journal {
     }
 
     fn rotate_if_due(&mut self) -> Result<(), Fault> {
-        if self.segment.length < self.segment_bytes && self.segment.created == now().date() {
+        if self.segment.length < self.segment_bytes && self.segment.created == clock::now().date() {
             return Ok(());
         }
         let (segment, position) = create(&self.dir, self.origin, self.position, &self.open)?;
@@ -290,7 +290,7 @@ fn create(
     position: Position,
     open: &BTreeSet<RequestId>,
 ) -> Result<(Segment, Position), Fault> {
-    let created = now();
+    let created = clock::now();
     let header = Header {
         origin,
         first_sequence: position.sequence,

@@ -2,13 +2,14 @@
 //! that have begun, whose number is bounded by the calls in flight.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_core::record::Draft;
 use portcullis_core::record::frame::Kind;
 use tokio::sync::oneshot;
 
 use super::Health;
+use crate::clock::Stopwatch;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -24,7 +25,7 @@ struct State {
     pending: Vec<Pending>,
     bytes: usize,
     refusing: Option<String>,
-    commit_began: Option<Instant>,
+    commit_began: Option<Stopwatch>,
     writer: Presence,
     closing: bool,
 }
@@ -133,7 +134,7 @@ impl Queue {
                 .0;
         }
         state.bytes = 0;
-        state.commit_began = Some(instant());
+        state.commit_began = Some(Stopwatch::start());
         Taken {
             pending: std::mem::take(&mut state.pending),
             closing: state.closing,
@@ -193,7 +194,7 @@ impl Queue {
     fn stuck(&self, state: &State) -> bool {
         state
             .commit_began
-            .is_some_and(|began| instant().saturating_duration_since(began) > self.patience)
+            .is_some_and(|began| began.elapsed() > self.patience)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -206,12 +207,4 @@ fn must_land(kind: Kind) -> bool {
         Kind::Carried | Kind::Event | Kind::Head | Kind::Outcome => true,
         Kind::Intent | Kind::Refused => false,
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "measures the writer, not a call; tests of stuck disks need it real"
-)]
-pub(super) fn instant() -> Instant {
-    Instant::now()
 }

@@ -15,9 +15,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::OpenError;
 use super::journal::{Fault, Found, Journal, Position, Segment, State};
 use super::segments::{self, Step, Walk};
-use super::{OpenError, now};
+use crate::clock;
 
 /// Opens the log in `dir`; the drafts say what was mended and must be written first.
 pub(super) fn open(dir: &Path, segment_bytes: u64) -> Result<(Journal, Vec<Draft>), OpenError> {
@@ -157,7 +158,7 @@ impl Survey {
     }
 
     fn outcomes(&self) -> Vec<Draft> {
-        let unknown = Outcome::new(End::Unknown, now());
+        let unknown = Outcome::new(End::Unknown, clock::now());
         self.open
             .iter()
             .filter_map(|call| Draft::outcome(*call, &unknown).ok())
@@ -195,7 +196,7 @@ impl Survey {
             unknown,
             unrecorded: 0,
         };
-        Draft::event(now(), &event).ok()
+        Draft::event(clock::now(), &event).ok()
     }
 }
 
@@ -216,7 +217,11 @@ impl Last {
         file.seek(SeekFrom::Start(self.good))?;
         let mut bytes = Vec::new();
         file.by_ref().read_to_end(&mut bytes)?;
-        let kept_as = format!("torn-{:020}-{}.bin", self.broken_at, now().unix_timestamp());
+        let kept_as = format!(
+            "torn-{:020}-{}.bin",
+            self.broken_at,
+            clock::now().unix_timestamp()
+        );
         keep(&dir.join(&kept_as), &bytes)?;
         file.set_len(self.good)?;
         file.sync_all()?;

@@ -83,12 +83,12 @@ impl Sample {
             }),
             decision,
             rules: &self.rules,
-            ..Intent::new(id, now())
+            ..Intent::new(id, clock::now())
         }
     }
 
     async fn begin(&self, audit: &Audit) -> Result<Recorded, Refusal> {
-        let id = request_id(now()).unwrap();
+        let id = request_id(clock::now()).unwrap();
         audit.intent(&self.intent(id, Decision::Allow)).await
     }
 
@@ -104,7 +104,7 @@ impl Sample {
 fn answered() -> Outcome<'static> {
     Outcome {
         status: Some(200),
-        ..Outcome::new(End::Answered, now())
+        ..Outcome::new(End::Answered, clock::now())
     }
 }
 

@@ -13,8 +13,8 @@ use portcullis_core::record::{Draft, Event};
 
 use super::flood::{Flood, Hurry};
 use super::journal::{Fault, Journal};
-use super::now;
-use super::queue::{Landed, Pending, Queue, instant};
+use super::queue::{Landed, Pending, Queue};
+use crate::clock::{self, Stopwatch};
 
 /// How often a log that cannot be written is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
@@ -135,7 +135,7 @@ impl Writer {
 
     /// Writes and syncs everything at hand; says whether that worked.
     fn commit(&mut self) -> bool {
-        let began = instant();
+        let began = Stopwatch::start();
         let drafts = self
             .own
             .iter()
@@ -234,7 +234,7 @@ impl Writer {
             unrecorded: self.unrecorded,
         };
         let others = self.own.len();
-        self.own.extend(Draft::event(now(), &event).ok());
+        self.own.extend(Draft::event(clock::now(), &event).ok());
         if self.commit() {
             tracing::info!(
                 segment = self.journal.segment_name(),
@@ -251,10 +251,10 @@ impl Writer {
     fn report_flood(&mut self, hurry: Hurry) {
         let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
         if self.own.len() < OWN_RECORDS
-            && let Some(suppressed) = flood.due(now(), hurry)
+            && let Some(suppressed) = flood.due(clock::now(), hurry)
         {
             self.own
-                .extend(Draft::event(now(), &Event::Suppressed(suppressed)).ok());
+                .extend(Draft::event(clock::now(), &Event::Suppressed(suppressed)).ok());
         }
     }
 }

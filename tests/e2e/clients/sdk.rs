@@ -51,6 +51,10 @@ async fn main() -> Result<()> {
             functions(&config, &attempts, prefix).await;
             Ok(())
         }
+        "metrics" => {
+            metrics(&config, &attempts, prefix).await;
+            Ok(())
+        }
         "objects" => objects(&config, &attempts, prefix).await,
         "denied" => denied(&config, &attempts, prefix).await,
         other => bail!("no scenario {other}"),
@@ -133,7 +137,6 @@ async fn services(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Resu
     queues(config, attempts, prefix).await?;
     machines(config, attempts, prefix).await;
     roles(config, attempts, prefix).await;
-    metrics(config, attempts, prefix).await;
     secrets(config, attempts, prefix).await;
     Ok(())
 }
@@ -458,6 +461,12 @@ async fn denied(config: &SdkConfig, attempts: &Attempts, prefix: &str) -> Result
         .send()
         .await;
     attempts.say("SQS.CreateQueue", queue, null);
+    let alarms = client!(aws_sdk_cloudwatch, config, attempts)
+        .delete_alarms()
+        .alarm_names(format!("{prefix}-alarm"))
+        .send()
+        .await;
+    attempts.say("CloudWatch.DeleteAlarms", alarms, null);
     let put = client!(aws_sdk_s3, config, attempts)
         .put_object()
         .bucket(format!("{prefix}-bucket"))

@@ -160,7 +160,7 @@ async fn a_forged_record_breaks_the_chain() {
     let path = write(dir.path(), Settings::default(), 4).await.remove(0);
     let whole = std::fs::read(&path).unwrap();
     let places = places(&path);
-    let forged = Draft::event(now(), &Event::Stopped { reason: "nothing" }).unwrap();
+    let forged = Draft::event(clock::now(), &Event::Stopped { reason: "nothing" }).unwrap();
     let mut walk = Walk::open(&path).unwrap();
     for _ in 0..3 {
         walk.step().unwrap();

@@ -112,7 +112,7 @@ fn fill(dir: &Path) -> PathBuf {
 /// A disk without a free block still has room in the last block of the segment.
 async fn refused_sooner_or_later(sample: &Sample, audit: &Audit) -> String {
     for _ in 0..20 {
-        let id = request_id(now()).unwrap();
+        let id = request_id(clock::now()).unwrap();
         match audit.intent(&sample.intent(id, Decision::Allow)).await {
             Ok(recorded) => drop(recorded),
             Err(refusal) => {
@@ -137,7 +137,7 @@ async fn on_a_disk_that_fails_once() {
     };
     let (sample, audit) = (Sample::new(), open(&dir));
     let before = sample.call(&audit).await.unwrap().to_string();
-    let id = request_id(now()).unwrap();
+    let id = request_id(clock::now()).unwrap();
     let failed = audit.intent(&sample.intent(id, Decision::Allow)).await;
     assert_eq!(failed.unwrap_err(), Refusal::AuditUnavailable);
     eventually("recovers", || audit.health() == Health::Healthy).await;
@@ -197,7 +197,7 @@ async fn on_a_disk_that_hangs() {
     };
     let (sample, audit) = (Sample::new(), Audit::open(&dir, settings).unwrap());
     let first = sample.begin(&audit).await.unwrap();
-    let id = request_id(now()).unwrap();
+    let id = request_id(clock::now()).unwrap();
     let late = audit.intent(&sample.intent(id, Decision::Allow)).await;
     assert_eq!(late.unwrap_err(), Refusal::AuditUnavailable);
     assert!(matches!(audit.health(), Health::Refusing(_)));

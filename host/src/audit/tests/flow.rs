@@ -24,8 +24,8 @@ async fn a_call_is_there_from_intent_to_outcome() {
 async fn a_refused_call_is_one_record() {
     let (dir, sample) = (scratch(), Sample::new());
     let audit = open(dir.path());
-    let id = request_id(now()).unwrap();
-    let outcome = Outcome::new(End::NotSent, now());
+    let id = request_id(clock::now()).unwrap();
+    let outcome = Outcome::new(End::NotSent, clock::now());
     audit
         .refused(&sample.intent(id, Decision::Deny), &outcome)
         .await
@@ -60,7 +60,7 @@ async fn a_streamed_answer_has_head_and_end() {
     let replying = audit.head(recorded, &answered()).await.unwrap();
     let end = Outcome {
         response_bytes: Some(5),
-        ..Outcome::new(End::Answered, now())
+        ..Outcome::new(End::Answered, clock::now())
     };
     audit.end(replying, &end).await.unwrap();
     let (entries, _) = read(dir.path());
@@ -73,7 +73,7 @@ async fn a_streamed_answer_has_head_and_end() {
 async fn a_call_given_up_while_its_intent_waits_is_recorded_as_not_sent() {
     let (dir, sample) = (scratch(), Sample::new());
     let audit = open(dir.path());
-    let id = request_id(now()).unwrap();
+    let id = request_id(clock::now()).unwrap();
     let intent = sample.intent(id, Decision::Allow);
     let mut waiting = Box::pin(audit.intent(&intent));
     // One poll queues the record; then the agent is gone.
@@ -178,7 +178,7 @@ async fn a_closed_log_takes_nothing() {
 async fn scanners_are_counted_and_principals_recorded_one_by_one() {
     let (dir, sample) = (scratch(), Sample::new());
     let audit = open(dir.path());
-    let (arrived, outcome) = (now(), Outcome::new(End::NotSent, now()));
+    let (arrived, outcome) = (clock::now(), Outcome::new(End::NotSent, clock::now()));
     for number in 0..1000_u32 {
         let id = request_id(arrived).unwrap();
         let scan = Intent {
@@ -231,7 +231,7 @@ async fn files_are_for_the_gateway_alone() {
     let dir = parent.path().join("audit");
     let audit = open(&dir);
     audit
-        .event(now(), &Event::Stopped { reason: "test" })
+        .event(clock::now(), &Event::Stopped { reason: "test" })
         .await
         .unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -22,7 +22,7 @@ fn listed(dir: &Path, width: Option<usize>, words: &[&str]) -> String {
         width,
         colours: Colours::Off,
     };
-    list(dir, &args, now(), &mut output).unwrap();
+    list(dir, &args, clock::now(), &mut output).unwrap();
     assert_eq!(String::from_utf8(notes).unwrap(), "");
     String::from_utf8(out).unwrap()
 }
@@ -36,14 +36,14 @@ async fn three_calls(dir: &Path) -> [String; 3] {
     let mut sample = Sample::new();
     let audit = open(dir);
     let first = sample.call(&audit).await.unwrap();
-    let second = request_id(now()).unwrap();
+    let second = request_id(clock::now()).unwrap();
     let denied = Intent {
         reason: Some("Deleting needs a person.\u{1b}[2J\u{202e}"),
         ..sample.intent(second, Decision::Deny)
     };
     let outcome = Outcome {
         status: Some(400),
-        ..Outcome::new(End::NotSent, now())
+        ..Outcome::new(End::NotSent, clock::now())
     };
     audit.refused(&denied, &outcome).await.unwrap();
     sample.user_agent = "evil\r\n\u{1b}]0;owned\u{7} \u{9b}31m".to_owned();

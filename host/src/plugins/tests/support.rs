@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use portcullis_core::access::{Principal, Session};
 use portcullis_core::call::{AccessLevel, Action};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 

@@ -1,6 +1,0 @@
-//! What the type system promises: each file of `fail/` makes one mistake and must not compile.
-
-#[test]
-fn forged_proofs_do_not_compile() {
-    trybuild::TestCases::new().compile_fail("e2e/fail/*.rs");
-}
