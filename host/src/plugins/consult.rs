@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::bindings::{PolicyPre, configure, decide};
-use super::engine::Engine;
+use super::engine::{Engine, Running};
 use super::generation::{Plugin, Start};
 use super::manifest::Limits;
 use super::question::Question;
@@ -132,7 +132,10 @@ pub(super) fn store(engine: &Engine, state: State, limits: Limits) -> Store<Stat
     store.set_max_component_handles(MAX_HANDLES);
     store.set_epoch_deadline(1);
     let mut ticks = limits.cpu_ms;
+    let running = engine.running();
     store.epoch_deadline_callback(move |_| {
+        // Owned by the store, so the clock goes for as long as anything can run in it.
+        let _: &Running = &running;
         ticks = ticks.saturating_sub(1);
         Ok(if ticks == 0 {
             UpdateDeadline::Interrupt

@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use wasmtime::{
-    CacheStore, Config, Enabled, Engine as Wasmtime, InstanceAllocationStrategy,
+    CacheStore, Config, Enabled, Engine as Wasmtime, EngineWeak, InstanceAllocationStrategy,
     PoolingAllocationConfig,
 };
 
@@ -22,11 +23,17 @@ const SLOTS: u32 = 256;
 /// The most linear memory any instance can have, whatever its manifest says.
 pub(super) const MAX_MEMORY: usize = 128 << 20;
 
-/// A configured engine with a running ticker.
+/// How long the clock goes on without an instance, so that a busy gateway never has to wake it.
+const IDLE_TICKS: u32 = 100;
+/// How often a stopped clock looks whether its engine is gone.
+const STOPPED: Duration = Duration::from_secs(30);
+
+/// A configured engine with its clock.
 #[derive(Clone)]
 pub(super) struct Engine {
     wasmtime: Wasmtime,
     permits: Arc<Semaphore>,
+    clock: Arc<Clock>,
 }
 
 impl Engine {
@@ -46,8 +53,8 @@ impl Engine {
                 tracing::warn!(%error, "no address space for an instance pool; plugin calls are slower");
                 Wasmtime::new(&config(&functions, None)?)
             })?;
-        start_ticker(&wasmtime)?;
         Ok(Self {
+            clock: Clock::start(&wasmtime)?,
             wasmtime,
             permits: Arc::new(Semaphore::new(SLOTS as usize)),
         })
@@ -55,6 +62,17 @@ impl Engine {
 
     pub(super) fn wasmtime(&self) -> &Wasmtime {
         &self.wasmtime
+    }
+
+    /// Keeps the clock going for one instance.
+    pub(super) fn running(&self) -> Running {
+        Running::new(Arc::clone(&self.clock))
+    }
+
+    /// Whether the clock has stopped.
+    #[cfg(test)]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.clock.stopped.load(Ordering::SeqCst)
     }
 
     /// One permit per instance in flight, because the pool has no queue of its own.
@@ -107,20 +125,75 @@ fn pool(pagemap_scan: Enabled, keep_resident: usize) -> PoolingAllocationConfig 
     pool
 }
 
-/// Advances the epoch for as long as the engine lives.
-fn start_ticker(engine: &Wasmtime) -> Result<(), wasmtime::Error> {
-    let weak = engine.weak();
-    thread::Builder::new()
-        .name("plugin-ticker".to_owned())
-        .spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
+/// Advances the engine's epoch while instances run; a thousand wake-ups a second would keep an
+/// idle machine busy.
+#[derive(Debug, Default)]
+struct Clock {
+    instances: AtomicUsize,
+    stopped: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Clock {
+    fn start(engine: &Wasmtime) -> Result<Arc<Self>, wasmtime::Error> {
+        let (weak, clock) = (engine.weak(), Arc::new(Self::default()));
+        let ticking = Arc::clone(&clock);
+        let thread = thread::Builder::new()
+            .name("plugin-ticker".to_owned())
+            .spawn(move || ticking.tick(&weak))?;
+        clock.thread.get_or_init(|| thread.thread().clone());
+        Ok(clock)
+    }
+
+    /// Runs for as long as the engine lives.
+    fn tick(&self, engine: &EngineWeak) {
+        let mut idle = 0;
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            idle = if self.instances.load(Ordering::SeqCst) == 0 {
+                idle + 1
+            } else {
+                0
+            };
+            if idle < IDLE_TICKS {
                 thread::sleep(TICK);
+            } else {
+                self.stop();
             }
-        })
-        .map(drop)
-        .map_err(wasmtime::Error::from)
+        }
+    }
+
+    /// An instance that begins meanwhile sees the mark, or is seen here; both wake the thread.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        if self.instances.load(Ordering::SeqCst) == 0 {
+            thread::park_timeout(STOPPED);
+        }
+        self.stopped.store(false, Ordering::SeqCst);
+    }
+}
+
+/// An instance that may be running, and for which the clock goes.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Clock>);
+
+impl Running {
+    fn new(clock: Arc<Clock>) -> Self {
+        clock.instances.fetch_add(1, Ordering::SeqCst);
+        if clock.stopped.load(Ordering::SeqCst)
+            && let Some(thread) = clock.thread.get()
+        {
+            thread.unpark();
+        }
+        Self(clock)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.instances.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Machine code by function, so that the same plugin with other policies compiles in a fraction

@@ -1,11 +1,13 @@
 //! Plugins that misbehave: each costs its own call and nothing else.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use portcullis_core::access::{Effect, Failure};
 
 use super::support::*;
 use super::*;
+use crate::clock::Stopwatch;
 
 const CLOCK: &str = r#"(import "portcullis:host/clock@0.1.0" "now-ms" (func $now (result i64)))"#;
 
@@ -61,6 +63,19 @@ async fn a_runaway_loop_is_stopped_while_other_tasks_run() {
         }} => {}
     }
     assert!(turns.load(Ordering::Relaxed) > 5, "{turns:?}");
+}
+
+#[tokio::test]
+async fn a_runaway_loop_is_stopped_after_a_quiet_time_too() {
+    let plugins = load(&component("", &when_asked("(loop $again (br $again))")));
+    while !plugins.engine.is_quiet() {
+        tokio::task::yield_now().await;
+    }
+    let watch = Stopwatch::start();
+    let advice = plugins.current().consult(question()).await;
+    assert_eq!(advice[0].failure, Some(Failure::Deadline));
+    // The budget is a hundredth of this; a clock that nobody woke ticks again much later.
+    assert!(watch.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
