@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::refusal::wire::Dialect;
-use serde_json::json;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
 
 use crate::audit::Health;
 use crate::body::ResponseBody;
@@ -42,7 +43,11 @@ impl Front {
         };
         match (request.method(), rest) {
             (&Method::GET | &Method::HEAD, "healthz") => text(StatusCode::OK, "ok\n"),
-            (&Method::GET | &Method::HEAD, "readyz") => self.readiness(),
+            // A stranger learns whether, and only the operator learns why not.
+            (&Method::GET | &Method::HEAD, "readyz") => {
+                let (status, _) = self.readiness();
+                json_answer(status, &json!({"ready": status.is_success()}))
+            }
             // Counts are the operator's business; a scraper beside the gateway is the operator.
             (&Method::GET, "metrics") if peer.address.ip().is_loopback() => self.metrics(),
             (&Method::GET, rest) if rest.starts_with("credentials/") => {
@@ -61,7 +66,10 @@ impl Front {
             path.strip_prefix("/_portcullis").unwrap_or(path),
         ) {
             (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
-            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
+            (&Method::GET | &Method::HEAD, "/readyz") => {
+                let (status, details) = self.readiness();
+                json_answer(status, &details)
+            }
             (&Method::GET, "/metrics") => self.metrics(),
             _ => text(StatusCode::NOT_FOUND, "no such path\n"),
         }
@@ -71,8 +79,9 @@ impl Front {
         text(StatusCode::OK, self.metrics.render())
     }
 
-    /// Ready means: a call that policy allows would be carried out.
-    fn readiness(&self) -> Response<ResponseBody> {
+    /// Ready means: a call that policy allows would be carried out. An issuer that does not answer
+    /// does not change that for those who are signed in.
+    fn readiness(&self) -> (StatusCode, Value) {
         let audit = match self.gateway.audit.health() {
             Health::Healthy => None,
             Health::Refusing(why) => Some(why),
@@ -80,21 +89,31 @@ impl Front {
         let status = self.gateway.plugins.status();
         let problems: Vec<String> = status.problems.iter().map(ToString::to_string).collect();
         let ready = audit.is_none();
-        let body = json!({
+        let details = json!({
             "ready": ready,
             "audit": audit.unwrap_or_else(|| "ok".to_owned()),
             "generation": status.generation,
             "reload_problems": problems,
+            "issuers": self.issuers(),
         });
         let code = if ready {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        let mut response = text(code, format!("{body}\n"));
-        let kind = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-        response
+        (code, details)
+    }
+
+    fn issuers(&self) -> Vec<Value> {
+        let states = self.gateway.sign_in.issuers().into_iter();
+        let shown = states.map(|state| {
+            json!({
+                "issuer": state.issuer,
+                "keys_read_at": state.keys_read_at.and_then(|time| time.format(&Rfc3339).ok()),
+                "failure": state.failure,
+            })
+        });
+        shown.collect()
     }
 
     async fn container_credentials(
@@ -127,6 +146,13 @@ fn container_refusal(refusal: &Refusal) -> Response<Bytes> {
         refusal.code(Dialect::RestJson),
         &refusal.to_string(),
     )
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Response<ResponseBody> {
+    let mut response = text(status, format!("{body}\n"));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {

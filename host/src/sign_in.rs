@@ -20,6 +20,7 @@ use portcullis_core::token::RANDOMNESS;
 use crate::audit::Audit;
 use crate::body::ResponseBody;
 use crate::clock;
+use crate::identity::IssuerState;
 use crate::progress::Progress;
 use crate::reply::Ended;
 use crate::sts::{Occasion, Sts};
@@ -38,6 +39,11 @@ impl SignIn {
     /// Signs in through `sts` and records what was issued.
     pub fn new(sts: Sts, audit: Arc<Audit>) -> Self {
         Self { sts, audit }
+    }
+
+    /// What is known of each issuer.
+    pub fn issuers(&self) -> Vec<IssuerState> {
+        self.sts.issuers()
     }
 
     /// Whether this is an unsigned form at the root, as `AssumeRoleWithWebIdentity` is sent.

@@ -19,7 +19,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::{Config, Connection, Role};
-use crate::identity::{Authenticated, Identity};
+use crate::identity::{Authenticated, Identity, IssuerState};
 use crate::key_ring::KeyRingFile;
 
 /// AWS's default for `DurationSeconds`.
@@ -58,6 +58,11 @@ impl Sts {
             keys,
             config,
         }
+    }
+
+    /// What is known of each issuer.
+    pub fn issuers(&self) -> Vec<IssuerState> {
+        self.identity.states()
     }
 
     /// Answers an unsigned STS request: the body of a POST of

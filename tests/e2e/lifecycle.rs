@@ -40,6 +40,28 @@ fn health_and_readiness_need_no_signature() {
 }
 
 #[test]
+fn what_is_wrong_is_said_on_the_console_only() {
+    let recorder = Recorder::start();
+    let gateway = Gateway::start(setting("readiness", &recorder));
+    gateway.replace(
+        "policies/broken.cedar",
+        "permit (principal, action, resource",
+    );
+    let console = child::until("the broken policy to be noticed", SOON, || {
+        let answer = gateway.console("/readyz");
+        answer.text().contains("broken.cedar:1:").then_some(answer)
+    });
+    let details = console.json();
+    assert_eq!(
+        details["ready"], true,
+        "the old generation serves: {details}"
+    );
+    assert_eq!(details["issuers"][0]["issuer"], stage().idp.certified());
+    let answer = gateway.get("/_portcullis/readyz");
+    assert_eq!(answer.json(), json!({"ready": true}));
+}
+
+#[test]
 fn metrics_name_the_steps() {
     let gateway = &stage().gateway;
     let session = gateway.session(
