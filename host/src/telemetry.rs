@@ -140,8 +140,8 @@ pub fn start_logging(filter: Option<&str>) {
 }
 
 fn is_discreet(event: &Metadata<'_>) -> bool {
-    let indiscreet = |name: &&str| event.target().starts_with(*name);
-    *event.level() <= Level::INFO || !INDISCREET.iter().any(|name| indiscreet(name))
+    let mut names = INDISCREET.iter();
+    *event.level() <= Level::INFO || !names.any(|name| event.target().starts_with(name))
 }
 
 /// Installs the metrics recorder; the handle renders the Prometheus text.

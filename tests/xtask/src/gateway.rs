@@ -51,7 +51,14 @@ pub(crate) fn demo(root: &Path, arguments: &[OsString]) -> Result<()> {
 /// If a test fails.
 pub(crate) fn test(root: &Path, filter: Option<&str>) -> Result<()> {
     setup::run(root)?;
-    build(root, Profile::Dev)?;
+    plugins::build(root)?;
+    // Everything at once, because a package built alone has other features of its dependencies:
+    // the gateway that the end-to-end tests start would be built from scratch twice.
+    call(
+        cargo(root)
+            .args(["build", "--locked", "--workspace", "--all-targets"])
+            .env("PORTCULLIS_REQUIRE_PLUGINS", "1"),
+    )?;
     let mut command = cargo(root);
     command
         .args(["test", "--locked", "--workspace"])
