@@ -137,8 +137,12 @@ fn a_connection_that_cancels_all_its_requests_is_ended() {
         cancel(client, &host).await;
         driver.await.unwrap()
     });
-    let reason = end.unwrap_err().reason();
-    assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM));
+    // What is still being written may meet the closed socket before the reason is read.
+    let end = end.unwrap_err();
+    assert!(
+        end.is_io() || end.reason() == Some(Reason::ENHANCE_YOUR_CALM),
+        "{end:?}"
+    );
     let call = call(&session(), 206).without("host");
     assert_eq!(send(&host, &call), Some(200));
 }
