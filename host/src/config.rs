@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use portcullis_core::destination::Variant;
+
 mod check;
 mod document;
 mod file;
@@ -198,6 +200,8 @@ pub struct Connection {
     pub credentials: CredentialSource,
     /// An emulator or private endpoint instead of AWS.
     pub endpoint: Option<Endpoint>,
+    /// Which of AWS's endpoints.
+    pub variant: Variant,
     /// What agents may become.
     pub roles: Vec<Role>,
 }

@@ -98,7 +98,7 @@ fn is_global(call: &Call, region: &str) -> bool {
         operation: call.operation(),
         partition: call.partition(),
         region,
-        variant: Variant::Plain,
+        variant: Variant::Plain, // one region whichever endpoint
     };
     Destination::build(Catalog::embedded(), &target, call.host_prefix())
         .is_ok_and(|destination| destination.signing_region() == call.region())

@@ -44,6 +44,20 @@ pub enum Variant {
     Plain,
 }
 
+impl Variant {
+    /// Whether it is FIPS 140 validated.
+    #[must_use]
+    pub fn is_fips(self) -> bool {
+        matches!(self, Self::Fips | Self::FipsDualStack)
+    }
+
+    /// Whether it has IPv6 as well as IPv4.
+    #[must_use]
+    pub fn is_dual_stack(self) -> bool {
+        matches!(self, Self::DualStack | Self::FipsDualStack)
+    }
+}
+
 /// Where S3's bucket is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Addressing {

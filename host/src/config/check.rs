@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jsonschema::error::ValidationErrorKind;
 use portcullis_core::catalog::Catalog;
+use portcullis_core::destination::Variant;
 use schemars::schema_for;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -356,6 +357,7 @@ impl Check<'_> {
     }
 
     fn connection(&mut self, at: &str, file: file::Connection) -> Connection {
+        let variant = variant(&file);
         let partition = file.partition.unwrap_or("aws".to_owned());
         self.partition(at, &partition, file.regions.as_deref());
         let endpoint = file.endpoint.as_deref().and_then(|text| {
@@ -371,6 +373,12 @@ impl Check<'_> {
                 }
             }
         });
+        if file.endpoint.is_some() && variant != Variant::Plain {
+            self.problem(
+                &format!("{at}/endpoint"),
+                "replaces AWS's endpoints, so `use_fips_endpoint` and `use_dualstack_endpoint` mean nothing beside it",
+            );
+        }
         let roles = file
             .roles
             .into_iter()
@@ -384,6 +392,7 @@ impl Check<'_> {
             regions: file.regions,
             credentials: self.credentials(&format!("{at}/credentials"), file.credentials),
             endpoint,
+            variant,
             roles,
         }
     }
@@ -479,6 +488,15 @@ fn check_issuer(issuer: &str) -> Result<(), String> {
         Some("https") => Ok(()),
         Some("http") if is_loopback(host) => Ok(()),
         Some(_) | None => Err("must be an `https` URL; `http` is accepted on loopback only".into()),
+    }
+}
+
+fn variant(file: &file::Connection) -> Variant {
+    match (file.use_fips_endpoint, file.use_dualstack_endpoint) {
+        (false, false) => Variant::Plain,
+        (false, true) => Variant::DualStack,
+        (true, false) => Variant::Fips,
+        (true, true) => Variant::FipsDualStack,
     }
 }
 

@@ -196,6 +196,12 @@ pub(super) struct Connection {
     pub(super) regions: Option<Vec<String>>,
     /// Where the gateway's own credential comes from. Nothing else is ever tried.
     pub(super) credentials: Credentials,
+    /// Use AWS's FIPS 140 validated endpoints; what has none is refused.
+    #[serde(default)]
+    pub(super) use_fips_endpoint: bool,
+    /// Use AWS's endpoints with IPv6 as well as IPv4; what has none is refused.
+    #[serde(default)]
+    pub(super) use_dualstack_endpoint: bool,
     /// An emulator or private endpoint instead of AWS. `http` on loopback only.
     pub(super) endpoint: Option<String>,
     /// PEM file with the CA to trust at `endpoint` instead of the public ones.

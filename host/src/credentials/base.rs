@@ -15,6 +15,7 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Region, SharedHttpClient};
+use portcullis_core::destination::Variant;
 
 use super::assume::Assumption;
 use super::http;
@@ -33,6 +34,7 @@ pub(super) struct Base {
     region: Region,
     /// Instead of AWS's STS.
     endpoint: Option<String>,
+    variant: Variant,
     http: SharedHttpClient,
 }
 
@@ -49,6 +51,7 @@ impl Base {
             source: connection.credentials.clone(),
             region: Region::new(region),
             endpoint,
+            variant: connection.variant,
             http: http::client(ca)?,
         })
     }
@@ -57,6 +60,8 @@ impl Base {
     pub(super) async fn fetch(&self) -> Result<AwsCredentials, CredentialsError> {
         let config = ProviderConfig::without_region()
             .with_region(Some(self.region.clone()))
+            .with_use_fips(Some(self.variant.is_fips()))
+            .with_use_dual_stack(Some(self.variant.is_dual_stack()))
             .with_http_client(self.http.clone());
         match &self.source {
             CredentialSource::Environment => {
@@ -115,6 +120,8 @@ impl Base {
         let mut config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(assumption.region.clone()))
+            .use_fips(self.variant.is_fips())
+            .use_dual_stack(self.variant.is_dual_stack())
             .credentials_provider(base.clone())
             .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_core::access::Principal;
+use portcullis_core::destination::Variant;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -113,6 +114,7 @@ fn connection(dir: &Path, sts: SocketAddr) -> Connection {
             port: sts.port(),
             ca: None,
         }),
+        variant: Variant::Plain,
         roles: vec![role("reader", Some(ARN)), role("own", None)],
     }
 }

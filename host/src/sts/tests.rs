@@ -2,6 +2,7 @@
 
 use std::time::Duration as StdDuration;
 
+use portcullis_core::destination::Variant;
 use serde_json::{Value, json};
 
 use super::*;
@@ -28,6 +29,7 @@ fn connection(name: &str, account: &str, roles: Vec<Role>) -> Connection {
         regions: None,
         credentials: CredentialSource::Environment,
         endpoint: None,
+        variant: Variant::Plain,
         roles,
     }
 }

@@ -4,7 +4,7 @@
 use portcullis_core::access::Permit;
 use portcullis_core::call::{Call, Value};
 use portcullis_core::catalog::Catalog;
-use portcullis_core::destination::{Addressing, Destination, DestinationError, Target, Variant};
+use portcullis_core::destination::{Addressing, Destination, DestinationError, Target};
 use portcullis_core::interpret::{self, Place};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{Payload, VerifiedRequest};
@@ -58,14 +58,18 @@ impl Upstream {
     }
 }
 
-fn route(connection: &Connection, call: &Call, bucket: Option<&Bucket>) -> Result<Route, Refusal> {
+pub(super) fn route(
+    connection: &Connection,
+    call: &Call,
+    bucket: Option<&Bucket>,
+) -> Result<Route, Refusal> {
     let catalog = Catalog::embedded();
     let target = Target {
         service: call.service(),
         operation: call.operation(),
         partition: call.partition(),
         region: call.region(),
-        variant: Variant::Plain,
+        variant: connection.variant,
     };
     let destination = match (&connection.endpoint, bucket) {
         (None, Some(bucket)) => Destination::s3(catalog, &target, &bucket.name),

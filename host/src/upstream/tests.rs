@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_core::access::Principal;
-use portcullis_core::destination::Addressing;
+use portcullis_core::destination::{Addressing, Variant};
 use portcullis_core::sigv4::{Payload, SignedRequest, SigningSecret};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+mod variants;
 
 use super::*;
 use crate::body::{Bodies, Intake};
@@ -88,6 +90,7 @@ fn config(endpoint: Option<Endpoint>) -> Config {
             regions: None,
             credentials: CredentialSource::Environment,
             endpoint,
+            variant: Variant::Plain,
             roles: Vec::new(),
         }],
     }

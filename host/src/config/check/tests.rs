@@ -47,6 +47,23 @@ fn defaults_are_safe() {
 }
 
 #[test]
+fn fips_and_dual_stack_endpoints_are_chosen_but_not_beside_an_endpoint_of_ones_own() {
+    let both = "use_fips_endpoint: true\n    use_dualstack_endpoint: true";
+    let own = "endpoint: http://127.0.0.1:5000";
+    let connection = |text: &str| check(text).map(|config| config.connections[0].variant);
+    let chosen = |keys: &str| connection(&GOOD.replace(own, keys)).unwrap();
+    assert_eq!(chosen("partition: aws"), Variant::Plain);
+    assert_eq!(chosen("use_fips_endpoint: true"), Variant::Fips);
+    assert_eq!(chosen("use_dualstack_endpoint: true"), Variant::DualStack);
+    assert_eq!(chosen(both), Variant::FipsDualStack);
+    let beside = format!("{own}\n    use_fips_endpoint: true");
+    let problems = connection(&GOOD.replace(own, &beside))
+        .unwrap_err()
+        .join("\n");
+    assert!(problems.contains("`use_fips_endpoint`"), "{problems}");
+}
+
+#[test]
 fn all_unknown_keys_are_reported_at_once_with_their_lines() {
     let text = GOOD
         .replace("audience:", "audiense:")
