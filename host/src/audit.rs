@@ -224,7 +224,9 @@ impl Audit {
         self.queue.close(self.patience);
     }
 
-    fn unauthenticated(&self, intent: &Intent<'_>, outcome: &Outcome<'_>) {
+    /// Records a request that nobody signed in for. It is not waited for, and is only counted once
+    /// there is much of it.
+    pub fn unauthenticated(&self, intent: &Intent<'_>, outcome: &Outcome<'_>) {
         let treatment = self
             .flood
             .lock()

@@ -2,9 +2,10 @@
 //! stranger may cost before a signature was checked.
 //!
 //! It hands each request to one handler and never answers anything itself but what the HTTP
-//! library answers to bytes that are no request. `listener/gate.rs` and `listener/framing.rs`
+//! library answers to bytes that are no request, which it reports. `listener/gate.rs` and `listener/framing.rs`
 //! refuse ambiguous framing on the wire, `listener/head.rs` ambiguous heads.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -48,6 +49,17 @@ pub struct Listener {
     socket: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: Limits,
+    unreadable: Unreadable,
+}
+
+/// Who is told of bytes that are no request.
+#[derive(Clone)]
+struct Unreadable(Arc<dyn Fn(Peer, &str) + Send + Sync>);
+
+impl fmt::Debug for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unreadable")
+    }
 }
 
 impl Listener {
@@ -70,7 +82,18 @@ impl Listener {
             socket: TcpListener::from_std(socket.into())?,
             tls,
             limits: listen.limits,
+            unreadable: Unreadable(Arc::new(|_, _| {})),
         })
+    }
+
+    /// Has `report` told of requests that the HTTP library refuses before the handler sees them,
+    /// and why: broken or ambiguous framing, heads beyond the limits.
+    #[must_use]
+    pub fn reporting(self, report: impl Fn(Peer, &str) + Send + Sync + 'static) -> Self {
+        Self {
+            unreadable: Unreadable(Arc::new(report)),
+            ..self
+        }
     }
 
     /// The address that was bound, with the real port where the configuration said 0.
@@ -95,6 +118,7 @@ impl Listener {
         let server = Arc::new(connection::Server {
             tls: self.tls,
             limits: self.limits,
+            unreadable: self.unreadable,
             shutdown: shutdown.clone(),
         });
         loop {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use metrics_exporter_prometheus::PrometheusHandle;
 use portcullis_core::catalog::Catalog;
-use portcullis_core::record::Event;
+use portcullis_core::record::{Decision, End, Event, Intent, Outcome};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +19,14 @@ use crate::config::{self, Config, Listen, Tls};
 use crate::credentials::Credentials;
 use crate::identity::Identity;
 use crate::key_ring::{self, KeyRingFile};
-use crate::listener::Listener;
+use crate::listener::{Listener, Peer};
 use crate::pipeline::Gateway;
 use crate::places::Places;
 use crate::plugins::{LoadReport, Plugins, Report, Settings};
 use crate::reserved::Front;
 use crate::sign_in::SignIn;
 use crate::sts::Sts;
-use crate::telemetry::{self, StepTimes};
+use crate::telemetry::{self, StepTimes, count_call};
 use crate::tls::Certificates;
 use crate::upstream::Upstream;
 
@@ -128,8 +128,10 @@ impl Running {
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         let tls = server_tls(&config, &shutdown, &tasks)?;
+        let recording = gateway.clone();
         let agents = Listener::bind(&config.listen, tls)
-            .with_context(|| format!("binding {}", config.listen.address))?;
+            .with_context(|| format!("binding {}", config.listen.address))?
+            .reporting(move |peer, why| record_unreadable(&recording, peer, why));
         let people = Listener::bind(&console(&config), None)
             .with_context(|| format!("binding {}", config.console.address))?;
         tracing::info!(
@@ -220,6 +222,27 @@ fn server_tls(
     let server = certificates.server_config()?;
     tasks.spawn(certificates.keep_current(clock::now, shutdown.clone()));
     Ok(Some(server))
+}
+
+/// Records what was refused before it was a request: its framing or its head could not be read.
+fn record_unreadable(gateway: &Gateway, peer: Peer, why: &str) {
+    let now = clock::now();
+    let Ok(id) = audit::request_id(now) else {
+        return;
+    };
+    let intent = Intent {
+        source_ip: Some(peer.address.ip()),
+        decision: Decision::Unauthenticated,
+        reason: Some(why),
+        ..Intent::new(id, now)
+    };
+    let outcome = Outcome {
+        status: Some(http::StatusCode::BAD_REQUEST.as_u16()),
+        error_message: Some(why),
+        ..Outcome::new(End::NotSent, now)
+    };
+    gateway.audit.unauthenticated(&intent, &outcome);
+    count_call("unknown", intent.decision.as_str());
 }
 
 /// The people's listener has the agents' limits.

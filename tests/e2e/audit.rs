@@ -209,6 +209,33 @@ fn every_refusal_leaves_a_record() {
     assert_eq!(recorder.bytes(), 0);
 }
 
+/// What the HTTP library refuses never gets as far as the pipeline. A gateway of its own again,
+/// because strangers' records become counts after a few.
+#[test]
+fn what_is_no_request_leaves_a_record() {
+    let stage = stage();
+    let recorder = Recorder::start();
+    let gateway = own_gateway("audit-no-request", &recorder, None);
+    let role = "arn:aws:iam::300000000001:role/agent";
+    let session = gateway.session(role, &stage.idp.token("agent-ci"));
+    let two_framings = describe(&gateway.host(), "t").sign(&session).framed(
+        "content-length: 2\r\ntransfer-encoding: chunked\r\n",
+        b"0\r\n\r\n",
+    );
+    for (what, bytes) in [
+        ("two framings", two_framings),
+        ("no HTTP", b"PRIVET\r\n\r\n".to_vec()),
+    ] {
+        leaves_a_record(&gateway, what, || {
+            assert_eq!(gateway.send(&bytes).status, 400, "{what}");
+        });
+        let record = gateway.audit().pop().unwrap();
+        assert_eq!(record["decision"], "unauthenticated", "{what}: {record}");
+        assert_eq!(record["status"], 400, "{what}: {record}");
+    }
+    assert_eq!(recorder.bytes(), 0);
+}
+
 fn leaves_a_record(gateway: &Gateway, what: &str, act: impl FnOnce()) {
     let before = gateway.audit().len();
     act();

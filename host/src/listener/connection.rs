@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
 use super::gate::Gate;
+use super::{Peer, Unreadable};
 use crate::body::{Busy, ResponseBody};
 use crate::config::Limits;
 
@@ -41,6 +41,7 @@ const H1_READ_AHEAD: usize = 16 * 1024;
 pub(super) struct Server {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) limits: Limits,
+    pub(super) unreadable: Unreadable,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -112,7 +113,7 @@ impl Server {
         F: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
         let gate = Gate::new(stream, self.limits.head_timeout);
-        let busy = service.busy.clone();
+        let (busy, peer) = (service.busy.clone(), service.peer);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // Counts from the end of the last answer; the gate times the head itself.
@@ -125,7 +126,7 @@ impl Server {
                 TokioIo::new(gate),
                 service_fn(move |request| service.clone().call(request)),
             );
-        self.drive(connection, busy).await;
+        self.drive(connection, busy, peer).await;
     }
 
     async fn http2<S, H, F>(&self, stream: S, service: Service<H>)
@@ -134,7 +135,7 @@ impl Server {
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
-        let busy = service.busy.clone();
+        let (busy, peer) = (service.busy.clone(), service.peer);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.streams)
@@ -150,15 +151,14 @@ impl Server {
                 TokioIo::new(stream),
                 service_fn(move |request| service.clone().call(request)),
             );
-        self.drive(connection, busy).await;
+        self.drive(connection, busy, peer).await;
     }
 
     /// Polls a connection to its end; asks it to end when the gateway shuts down, when nothing was
     /// asked of it for the idle time-out, or when nobody reads its answers.
-    async fn drive<C>(&self, connection: C, busy: Busy)
+    async fn drive<C>(&self, connection: C, busy: Busy, peer: Peer)
     where
-        C: GracefulConnection,
-        C::Error: std::fmt::Display,
+        C: GracefulConnection<Error = hyper::Error>,
     {
         let limits = &self.limits;
         // Longer than AWS may pause, so that a slow answer is not taken for a slow reader.
@@ -173,6 +173,9 @@ impl Server {
             }
         };
         if let Err(error) = outcome {
+            if error.is_parse() {
+                (self.unreadable.0)(peer, &error.to_string());
+            }
             tracing::debug!(%error, "connection ended");
         }
     }
