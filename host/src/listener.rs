@@ -54,7 +54,9 @@ pub struct Listener {
 
 /// Who is told of bytes that are no request.
 #[derive(Clone)]
-struct Unreadable(Arc<dyn Fn(Peer, &str) + Send + Sync>);
+struct Unreadable(Arc<Report>);
+
+type Report = dyn Fn(Peer, &str) + Send + Sync;
 
 impl fmt::Debug for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

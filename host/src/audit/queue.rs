@@ -208,3 +208,43 @@ fn must_land(kind: Kind) -> bool {
         Kind::Intent | Kind::Refused => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::record::Event;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn queue() -> Queue {
+        Queue::new(Duration::from_secs(2), 1 << 20)
+    }
+
+    fn draft() -> Draft {
+        let event = Event::Stopped { reason: "test" };
+        Draft::event(OffsetDateTime::UNIX_EPOCH, &event).unwrap()
+    }
+
+    #[test]
+    fn the_writer_lingers_as_long_as_it_is_told_unless_the_gateway_ends() {
+        let (queue, linger) = (queue(), Duration::from_millis(20));
+        queue.push(draft()).unwrap();
+        let watch = Stopwatch::start();
+        assert_eq!(queue.take(LONG, linger).pending.len(), 1);
+        assert!(watch.elapsed() >= linger);
+        queue.push(draft()).unwrap();
+        queue.close(Duration::ZERO);
+        let taken = queue.take(LONG, LONG);
+        assert_eq!((taken.pending.len(), taken.closing), (1, true));
+    }
+
+    #[test]
+    fn a_writer_that_does_not_linger_takes_what_is_there() {
+        let queue = queue();
+        queue.push(draft()).unwrap();
+        let taken = queue.take(LONG, Duration::ZERO);
+        assert_eq!((taken.pending.len(), taken.closing), (1, false));
+    }
+}

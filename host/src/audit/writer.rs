@@ -266,3 +266,17 @@ impl Drop for Gone {
         self.0.writer_gone();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_company_is_waited_for_and_never_long() {
+        let after = |records, micros| Linger::after(records, Duration::from_micros(micros)).0;
+        assert_eq!(after(0, 300), Duration::ZERO);
+        assert_eq!(after(1, 300), Duration::ZERO);
+        assert_eq!(after(2, 300), Duration::from_micros(1200));
+        assert_eq!(after(64, 1_000_000), LINGER_MAX);
+    }
+}
