@@ -1,8 +1,8 @@
 //! The gateway's own STS: exchanges a web identity token for gateway credentials, and tells agents
 //! who they are. No AWS credential is involved.
 //!
-//! A session lasts as long as its role allows, not as long as the token, as in AWS; a token that
-//! has expired opens none.
+//! A session lasts as long as its role allows and, unlike AWS's, no longer than the token it was
+//! given for.
 
 use std::sync::Arc;
 
