@@ -199,21 +199,30 @@ fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
         }
         Wire::Cbor | Wire::Form(_) | Wire::Json => transport::check(input.head, |_| false)?,
     }
-    match (wire, input.operation.input) {
-        (Wire::Form(parameters), Some(shape)) => {
-            query::decode(input.service, shape, input.protocol, parameters)
-        }
-        (Wire::Form(parameters), None) if parameters.is_empty() => Ok(nothing()),
-        (Wire::Cbor | Wire::Json, _) if input.whole()?.is_empty() => Ok(nothing()),
-        (Wire::Cbor, Some(shape)) => cbor::decode(input.service, shape, input.whole()?),
-        (Wire::Json, Some(shape)) => {
-            json::decode(input.service, shape, Members::All, input.whole()?)
-        }
-        (Wire::Json, None) if &**input.whole()? == b"{}" => Ok(nothing()),
-        (Wire::Cbor | Wire::Form(_) | Wire::Json | Wire::Rest { .. }, _) => Err(
-            Refusal::InvalidInput("the operation takes no input".to_owned()),
-        ),
+    if let Wire::Form(parameters) = wire {
+        return form(input, parameters);
     }
+    let content = transport::content(input.head, input.whole()?)?;
+    match (wire, input.operation.input) {
+        _ if content.is_empty() => Ok(nothing()),
+        (Wire::Cbor, Some(shape)) => cbor::decode(input.service, shape, &content),
+        (Wire::Json, Some(shape)) => json::decode(input.service, shape, Members::All, &content),
+        (Wire::Json, None) if &*content == b"{}" => Ok(nothing()),
+        (Wire::Cbor | Wire::Form(_) | Wire::Json | Wire::Rest { .. }, _) => Err(no_input()),
+    }
+}
+
+fn form(input: &Input<'_>, parameters: &[(String, String)]) -> Result<Value, Refusal> {
+    transport::plain(input.head)?;
+    match input.operation.input {
+        Some(shape) => query::decode(input.service, shape, input.protocol, parameters),
+        None if parameters.is_empty() => Ok(nothing()),
+        None => Err(no_input()),
+    }
+}
+
+fn no_input() -> Refusal {
+    Refusal::InvalidInput("the operation takes no input".to_owned())
 }
 
 fn nothing() -> Value {

@@ -1,6 +1,7 @@
 //! Whole requests against the embedded catalog, without signatures.
 
 mod calls;
+mod compression;
 mod differential;
 mod refusals;
 

@@ -1,5 +1,10 @@
 //! Headers that belong to the way a request is sent rather than to the call.
 
+use std::io::Read as _;
+
+use bytes::Bytes;
+use flate2::bufread::GzDecoder;
+
 use super::claim::header;
 use super::text::quote;
 use crate::head::Head;
@@ -22,10 +27,15 @@ const KNOWN: [&str; 13] = [
     "x-amz-sha256-tree-hash",
 ];
 
-/// Refuses every `x-amz-*` header that is neither known nor modelled, and compressed bodies.
+/// The most that a compressed body may become: a fixed part for small bodies, which compress best,
+/// and a multiple of its own length.
+const MAX_INFLATED: u64 = 1 << 20;
+const MAX_RATIO: u64 = 32;
+
+/// Refuses every `x-amz-*` header that is neither known nor modelled.
 ///
 /// # Errors
-/// [`Refusal::InvalidInput`], [`Refusal::Ambiguous`] or [`Refusal::Unsupported`].
+/// [`Refusal::InvalidInput`].
 pub(super) fn check(head: &Head, modelled: impl Fn(&str) -> bool) -> Result<(), Refusal> {
     for name in head.headers.keys().map(http::HeaderName::as_str) {
         let amazon = name.starts_with("x-amz-") || name.starts_with("x-amzn-");
@@ -37,16 +47,57 @@ pub(super) fn check(head: &Head, modelled: impl Fn(&str) -> bool) -> Result<(), 
             )));
         }
     }
+    Ok(())
+}
+
+/// What a JSON, CBOR or XML body says, without the gzip around it. AWS is sent the bytes as they
+/// came. A service that ignores the encoding sees no second reading: no text of those formats
+/// starts like gzip (RFC 1952 §2.3.1).
+///
+/// # Errors
+/// [`Refusal::Unsupported`] for another encoding, [`Refusal::Malformed`] for what is not one whole
+/// gzip member, [`Refusal::InvalidInput`] for one that grows too much.
+pub(super) fn content(head: &Head, bytes: &Bytes) -> Result<Bytes, Refusal> {
     match header(head, "content-encoding")? {
-        Some(coding) if !modelled("content-encoding") && coding != "aws-chunked" => {
-            Err(Refusal::Unsupported(
-                "compressed request bodies are not supported; set \
-                 AWS_DISABLE_REQUEST_COMPRESSION=true"
-                    .to_owned(),
-            ))
-        }
-        Some(_) | None => Ok(()),
+        Some("gzip") if !bytes.is_empty() => gunzip(bytes),
+        _ => plain(head).map(|()| bytes.clone()),
     }
+}
+
+/// Refuses compression where the body is looked at as it came: a form could hide its parameters in
+/// gzip's own comment field, and an opaque blob stays opaque.
+///
+/// # Errors
+/// [`Refusal::Unsupported`].
+pub(super) fn plain(head: &Head) -> Result<(), Refusal> {
+    match header(head, "content-encoding")? {
+        None | Some("aws-chunked") => Ok(()),
+        Some(_) => Err(Refusal::Unsupported(
+            "this operation's body may not be compressed, and elsewhere only gzip is read; set \
+             AWS_DISABLE_REQUEST_COMPRESSION=true"
+                .to_owned(),
+        )),
+    }
+}
+
+fn gunzip(bytes: &Bytes) -> Result<Bytes, Refusal> {
+    let limit = (bytes.len() as u64)
+        .saturating_mul(MAX_RATIO)
+        .max(MAX_INFLATED);
+    let mut inflated = Vec::new();
+    let mut decoder = GzDecoder::new(&**bytes);
+    let read = decoder.by_ref().take(limit + 1).read_to_end(&mut inflated);
+    if inflated.len() as u64 > limit {
+        return Err(Refusal::InvalidInput(
+            "the compressed body becomes too large".to_owned(),
+        ));
+    }
+    if read.is_err() || !decoder.into_inner().is_empty() {
+        return Err(Refusal::Malformed(
+            "the body is not one whole gzip member".to_owned(),
+        ));
+    }
+    Ok(inflated.into())
 }
 
 /// The object's own content encoding: what is left without `aws-chunked`, which says only how a

@@ -8,7 +8,7 @@ use crate::call::Value;
 use crate::catalog::{Location, Member, Protocol, Shape, Structure};
 use crate::interpret::claim::{header, is_form, media_type};
 use crate::interpret::json::{self, Members};
-use crate::interpret::{Input, route, xml};
+use crate::interpret::{Input, route, transport, xml};
 use crate::refusal::Refusal;
 use crate::sigv4::Payload;
 
@@ -36,7 +36,7 @@ pub(super) fn decode(
         return empty(input);
     }
     let shape = input.operation.input.ok_or(Refusal::Internal)?;
-    let bytes = input.whole()?;
+    let bytes = &content(input)?;
     if bytes.is_empty() {
         return Ok(());
     }
@@ -71,6 +71,9 @@ pub(super) fn payload_member(structure: &Structure) -> Option<&Member> {
 
 fn payload(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
     let shape = shape_of(input.service, member)?;
+    if matches!(shape, Shape::Blob { .. } | Shape::String { .. }) {
+        opaque(input)?;
+    }
     match shape {
         Shape::Blob { streaming, .. } => match input.payload {
             Payload::Streamed if *streaming || member.streaming => Ok(Some(Value::Stream)),
@@ -96,8 +99,31 @@ fn text(bytes: &Bytes) -> Result<Value, Refusal> {
         .map_err(|_| wrong_body("UTF-8 text"))
 }
 
+/// A structured body, without the compression around it.
+fn content(input: &Input<'_>) -> Result<Bytes, Refusal> {
+    if has_member(input, "content-encoding") {
+        return input.whole().cloned();
+    }
+    transport::content(input.head, input.whole()?)
+}
+
+/// A body that is not looked into is what it seems only if nothing is wrapped around it, or if the
+/// model has the wrapping as a member.
+fn opaque(input: &Input<'_>) -> Result<(), Refusal> {
+    if has_member(input, "content-encoding") {
+        return Ok(());
+    }
+    transport::plain(input.head)
+}
+
+/// Whether the header is a member of the operation's input.
+fn has_member(input: &Input<'_>, header: &str) -> bool {
+    route::input(input.service, input.operation)
+        .is_some_and(|own| super::headers::modelled(&own.members, header))
+}
+
 fn modelled(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
-    let bytes = input.whole()?;
+    let bytes = &content(input)?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -111,6 +137,7 @@ fn modelled(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal
 
 /// An operation without a body has none, or the empty object that some clients send.
 fn empty(input: &Input<'_>) -> Result<(), Refusal> {
+    opaque(input)?;
     let bytes = input.whole()?;
     if bytes.is_empty() || (input.protocol == Protocol::RestJson && &**bytes == b"{}") {
         return Ok(());
@@ -123,8 +150,7 @@ fn media(input: &Input<'_>) -> Result<(), Refusal> {
     let Some(content_type) = header(input.head, "content-type")? else {
         return Ok(());
     };
-    let structure = route::input(input.service, input.operation);
-    if structure.is_some_and(|own| super::headers::modelled(&own.members, "content-type")) {
+    if has_member(input, "content-type") {
         return Ok(());
     }
     let media = media_type(Some(content_type));

@@ -77,7 +77,8 @@ fn foreign_markers_on_json_are_refused() {
             UnknownService,
         ),
         (list().header("x-amz-acl", "public-read"), InvalidInput),
-        (list().header("content-encoding", "gzip"), Unsupported),
+        (list().header("content-encoding", "gzip"), Malformed),
+        (list().header("content-encoding", "br"), Unsupported),
     ] {
         check(&sent, expected);
     }
