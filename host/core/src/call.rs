@@ -8,6 +8,10 @@ use serde_json::json;
 
 use crate::catalog::Protocol;
 
+pub use self::digest::CallDigest;
+
+mod digest;
+
 /// Up to here a double counts in ones (2⁵³).
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -79,6 +83,11 @@ impl Call {
     /// The label the model wants before the host name, with its members filled in.
     pub fn host_prefix(&self) -> Option<&str> {
         self.host_prefix.as_deref()
+    }
+
+    /// Names exactly this call, whatever protocol carried it.
+    pub fn digest(&self) -> CallDigest {
+        CallDigest::of(self)
     }
 
     /// The service name in the credential scope, e.g. `es` for `opensearch`.

@@ -202,8 +202,9 @@ def blob(data):
     return {"$blob": base64.b64encode(data).decode()}
 
 
-def line(model, operation, protocol, rng):
-    generator = Generator(rng, protocol, model.service_name)
+def line(model, operation, protocol, rng, of=None):
+    """The input is one that protocol `of` can write."""
+    generator = Generator(rng, of or protocol, model.service_name)
     shape = operation.input_shape
     given, expected = generator.input(shape) if shape is not None else ({}, {})
     serializer = create_serializer(protocol, include_validation=False)
@@ -230,6 +231,15 @@ def line(model, operation, protocol, rng):
         "body": base64.b64encode(body).decode(),
         "params": expected,
     }
+
+
+def twins(model, operation, protocols, seed):
+    """One input in every protocol that the service speaks: it must be read as the same call."""
+    poorest = "query" if "query" in protocols else protocols[0]
+    name = f"{model.service_name}/{operation.name}"
+    for protocol in protocols:
+        rng = random.Random(f"{seed}/{name}/twin")
+        yield line(model, operation, protocol, rng, poorest) | {"twin": name}
 
 
 def text(value):
@@ -259,6 +269,9 @@ def main():
                     except Exception as error:
                         failed += 1
                         print(f"{service} {name} {protocol}: {error!r}", file=sys.stderr)
+            if len(protocols) > 1:
+                for twin in twins(model, operation, protocols, options.seed):
+                    sys.stdout.write(json.dumps(twin) + "\n")
     print(f"{failed} inputs could not be serialized", file=sys.stderr)
 
 
