@@ -60,10 +60,7 @@ impl Gateway {
             Err(Ended::Refused(refusal)) => self.record_refusal(refusal, &mut progress).await,
         };
         count_call(progress.service(), progress.decision().as_str());
-        let id = progress.id.to_string();
-        let mut response = wire::render(&refusal, progress.dialect, &progress.method, &id);
-        progress.close_if_unread(response.headers_mut());
-        response.map(ResponseBody::from)
+        progress.render(&refusal).map(ResponseBody::from)
     }
 
     async fn carry_out(
@@ -74,7 +71,7 @@ impl Gateway {
         let now = progress.opened_at;
 
         let head = listener::head(&request, &progress.peer)?;
-        progress.dialect = interpret::dialect(self.catalog, &head);
+        progress.caller.dialect = interpret::dialect(self.catalog, &head);
         if SignIn::is_for(&head) {
             return Ok(self.sign_in.with_web_identity(request, progress).await?);
         }

@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
-use http::{Method, Request, Version};
+use http::{Request, Response, Version};
 use portcullis_core::access::{Advice, Effect, Session};
 use portcullis_core::call::Call;
 use portcullis_core::catalog::Catalog;
 use portcullis_core::interpret;
 use portcullis_core::record::{Called, Decision, End, Intent, Outcome, RequestId};
 use portcullis_core::redact;
-use portcullis_core::refusal::wire::Dialect;
+use portcullis_core::refusal::wire::{self, Caller};
 use portcullis_core::refusal::{Delivery, Refusal};
 use time::OffsetDateTime;
 
@@ -27,8 +28,7 @@ pub struct Progress {
     pub(crate) id: RequestId,
     pub(crate) opened_at: OffsetDateTime,
     pub(crate) peer: Peer,
-    pub(crate) method: Method,
-    pub(crate) dialect: Dialect,
+    pub(crate) caller: Caller,
     pub(crate) user_agent: String,
     /// What is left of an HTTP/1 body must never be read as a request.
     unread_body: bool,
@@ -55,8 +55,7 @@ impl Progress {
             id: audit::request_id(opened_at)?,
             opened_at,
             peer,
-            method: request.method().clone(),
-            dialect: Dialect::RestJson,
+            caller: Caller::of(request.method(), request.headers()),
             user_agent: user_agent
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
                 .unwrap_or_default(),
@@ -84,6 +83,13 @@ impl Progress {
         self.unread_body = false;
     }
 
+    /// The refusal as the caller reads it.
+    pub fn render(&self, refusal: &Refusal) -> Response<Bytes> {
+        let mut response = wire::render(refusal, &self.caller, &self.id.to_string());
+        self.close_if_unread(response.headers_mut());
+        response
+    }
+
     /// Ends the connection after an answer that was given without reading the body.
     pub fn close_if_unread(&self, headers: &mut HeaderMap) {
         if self.unread_body {
@@ -99,7 +105,7 @@ impl Progress {
 
     /// The call was understood.
     pub fn interpreted(&mut self, call: &Call, facts: &CallFacts) {
-        self.dialect = interpret::call_dialect(call);
+        self.caller.dialect = interpret::call_dialect(call);
         self.facts = Some(facts.clone());
         self.params = Some(redact::recordable(Catalog::embedded(), call));
     }
@@ -212,8 +218,8 @@ impl Progress {
             _ => End::NotSent,
         };
         Outcome {
-            status: Some(refusal.status(self.dialect).as_u16()),
-            error_code: Some(refusal.code(self.dialect)),
+            status: Some(refusal.status(self.caller.dialect).as_u16()),
+            error_code: Some(refusal.code(self.caller.dialect)),
             error_class: Some(refusal.fault().as_str()),
             error_message: Some(message),
             timings: &self.timings,

@@ -70,7 +70,7 @@ impl SignIn {
         request: Request<Incoming>,
         progress: &mut Progress,
     ) -> Result<Response<ResponseBody>, Refusal> {
-        progress.dialect = Dialect::Query;
+        progress.caller.dialect = Dialect::Query;
         let form = Limited::new(request.into_body(), MAX_FORM).collect();
         let form = tokio::time::timeout(FORM_TIMEOUT, form)
             .await

@@ -37,7 +37,17 @@ fn reader() -> Agent {
 
 #[test]
 fn boto3_gets_its_typed_denial_in_one_attempt() {
-    check(&reader().boto("denied", "denied-boto"));
+    let lines = reader().boto("denied", "denied-boto");
+    check(&lines);
+    let code = |step: &str| {
+        let line = lines.iter().find(|line| line["step"] == step);
+        line.unwrap()["code"].as_str().unwrap().to_owned()
+    };
+    // SQS speaks JSON now, and its callers still expect the words of its query protocol.
+    assert_eq!(code("sqs.create_queue"), "AccessDenied");
+    // An answer that would be an event stream is refused before there is one.
+    let stream = code("lambda.invoke_with_response_stream");
+    assert_eq!(stream, "AccessDeniedException");
 }
 
 #[test]

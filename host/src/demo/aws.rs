@@ -13,7 +13,7 @@ use portcullis_core::catalog::Catalog;
 use portcullis_core::head::Head;
 use portcullis_core::interpret::{self, Place};
 use portcullis_core::refusal::Refusal;
-use portcullis_core::refusal::wire;
+use portcullis_core::refusal::wire::{self, Caller};
 use portcullis_core::sigv4::{Payload, SignedRequest, SigningSecret};
 
 use super::loopback;
@@ -78,7 +78,6 @@ impl Aws {
 
     fn answer(&self, request: Request<Bytes>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let method = parts.method.clone();
         let head = Head {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -92,9 +91,10 @@ impl Aws {
             headers: parts.headers,
             tls: true,
         };
-        let dialect = interpret::dialect(Catalog::embedded(), &head);
+        let mut caller = Caller::of(&head.method, &head.headers);
+        caller.dialect = interpret::dialect(Catalog::embedded(), &head);
         self.verified(head, body)
-            .unwrap_or_else(|refusal| wire::render(&refusal, dialect, &method, "demo"))
+            .unwrap_or_else(|refusal| wire::render(&refusal, &caller, "demo"))
             .map(Full::new)
     }
 

@@ -128,6 +128,7 @@ def denied(prefix):
     Counted("s3").call("put_object", Bucket=f"{prefix}-bucket", Key="k", Body=b"never stored")
     Counted("s3").call("delete_object", Bucket=f"{prefix}-bucket", Key="k")
     Counted("lambda").call("delete_function", FunctionName=f"{prefix}-function")
+    Counted("lambda").call("invoke_with_response_stream", FunctionName=f"{prefix}-function")
     Counted("cloudwatch").call("delete_alarms", AlarmNames=[f"{prefix}-alarm"])
     Counted("secretsmanager").call("delete_secret", SecretId=f"{prefix}-secret")
 

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{Delivery, Fault, Refusal};
 use crate::catalog::Protocol;
@@ -47,14 +47,33 @@ impl From<Protocol> for Dialect {
     }
 }
 
-/// The answer an agent gets. `method` decides whether there may be a body: an answer to `HEAD` says
-/// it in headers.
-pub fn render(
-    refusal: &Refusal,
-    dialect: Dialect,
-    method: &Method,
-    request_id: &str,
-) -> Response<Bytes> {
+/// Who reads an error: what it must look like.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// The protocol it speaks.
+    pub dialect: Dialect,
+    /// Decides whether there may be a body: an answer to `HEAD` says it in headers.
+    pub method: Method,
+    /// It came from awsQuery and still knows errors by their codes there: `x-amzn-query-mode`
+    /// (Smithy's `awsQueryCompatible` trait).
+    pub query_mode: bool,
+}
+
+impl Caller {
+    /// The caller of a request whose protocol is not known yet.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let mode = headers.get("x-amzn-query-mode");
+        Self {
+            dialect: Dialect::RestJson,
+            method: method.clone(),
+            query_mode: mode.is_some_and(|mode| mode == "true"),
+        }
+    }
+}
+
+/// The answer an agent gets.
+pub fn render(refusal: &Refusal, caller: &Caller, request_id: &str) -> Response<Bytes> {
+    let dialect = caller.dialect;
     let code = refusal.code(dialect);
     let message = refusal.to_string();
     let body = match dialect {
@@ -82,23 +101,18 @@ pub fn render(
         )
         .into(),
     };
-    respond(refusal, dialect, method, request_id, body)
+    respond(refusal, caller, request_id, body)
 }
 
 /// The answer to a request that nothing is known of, not even an id.
 pub fn unidentified(refusal: &Refusal) -> Response<Bytes> {
-    render(refusal, Dialect::RestJson, &Method::GET, "")
+    render(refusal, &Caller::of(&Method::GET, &HeaderMap::new()), "")
 }
 
-fn respond(
-    refusal: &Refusal,
-    dialect: Dialect,
-    method: &Method,
-    request_id: &str,
-    body: Bytes,
-) -> Response<Bytes> {
+fn respond(refusal: &Refusal, caller: &Caller, request_id: &str, body: Bytes) -> Response<Bytes> {
+    let dialect = caller.dialect;
     let code = refusal.code(dialect);
-    let body = if *method == Method::HEAD {
+    let body = if caller.method == Method::HEAD {
         Bytes::new()
     } else {
         body
@@ -127,7 +141,12 @@ fn respond(
     if dialect == Dialect::Cbor {
         headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
     }
-    if *method == Method::HEAD {
+    if caller.query_mode {
+        let fault = sender_or_receiver(refusal);
+        let query_error = format!("{};{fault}", refusal.code(Dialect::Query));
+        headers.insert("x-amzn-query-error", header_text(&query_error));
+    }
+    if caller.method == Method::HEAD {
         headers.insert("x-amz-error-code", HeaderValue::from_static(code));
         headers.insert("x-amz-error-message", header_text(&refusal.to_string()));
     }
@@ -469,8 +488,16 @@ mod tests {
         }
     }
 
+    fn caller(dialect: Dialect, method: Method) -> Caller {
+        Caller {
+            dialect,
+            method,
+            query_mode: false,
+        }
+    }
+
     fn body(refusal: &Refusal, dialect: Dialect) -> String {
-        let response = render(refusal, dialect, &Method::POST, "id-1");
+        let response = render(refusal, &caller(dialect, Method::POST), "id-1");
         String::from_utf8_lossy(response.body()).into_owned()
     }
 
@@ -485,7 +512,7 @@ mod tests {
 
     #[test]
     fn json_errors_name_their_type_in_body_and_header() {
-        let response = render(&denied(), Dialect::Json10, &Method::POST, "id-1");
+        let response = render(&denied(), &caller(Dialect::Json10, Method::POST), "id-1");
         assert_eq!(response.status(), 400);
         assert_eq!(
             response.headers()["x-amzn-errortype"],
@@ -497,7 +524,7 @@ mod tests {
 
     #[test]
     fn head_answers_have_no_body_and_say_why_in_headers() {
-        let response = render(&denied(), Dialect::S3, &Method::HEAD, "id-1");
+        let response = render(&denied(), &caller(Dialect::S3, Method::HEAD), "id-1");
         assert_eq!(response.status(), 403);
         assert!(response.body().is_empty());
         assert_eq!(response.headers()["x-amz-error-code"], "AccessDenied");
@@ -526,8 +553,31 @@ mod tests {
 
     #[test]
     fn cbor_errors_are_a_map_of_type_and_message() {
-        let response = render(&denied(), Dialect::Cbor, &Method::POST, "id-1");
+        let response = render(&denied(), &caller(Dialect::Cbor, Method::POST), "id-1");
         assert_eq!(response.body()[0], 0xa2);
         assert_eq!(response.headers()["smithy-protocol"], "rpc-v2-cbor");
+    }
+
+    #[test]
+    fn a_caller_that_came_from_awsquery_gets_its_code_too() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amzn-query-mode", HeaderValue::from_static("true"));
+        let old = Caller {
+            dialect: Dialect::Json10,
+            ..Caller::of(&Method::POST, &headers)
+        };
+        let response = render(&denied(), &old, "id-1");
+        assert_eq!(
+            response.headers()["x-amzn-query-error"],
+            "AccessDenied;Sender"
+        );
+        let outage = render(&Refusal::AuditUnavailable, &old, "id-1");
+        assert_eq!(
+            outage.headers()["x-amzn-query-error"],
+            "ServiceUnavailable;Receiver"
+        );
+        let new = caller(Dialect::Json10, Method::POST);
+        let response = render(&denied(), &new, "id-1");
+        assert!(!response.headers().contains_key("x-amzn-query-error"));
     }
 }
