@@ -123,6 +123,7 @@ fn question(config: &Config, args: &ExplainArgs) -> anyhow::Result<Question> {
             access_key_id: "PCAKEXPLAIN".to_owned(),
             connection: connection.name.clone(),
             role,
+            parent: None,
             issued_at: now,
             expires_at: now,
         },

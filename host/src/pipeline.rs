@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use portcullis_core::access;
+use portcullis_core::access::{self, Session};
 use portcullis_core::catalog::Catalog;
 use portcullis_core::interpret::{self, interpret};
 use portcullis_core::refusal::{Refusal, wire};
-use portcullis_core::sigv4::SignedRequest;
+use portcullis_core::sigv4::{SignedRequest, VerifiedRequest};
+use portcullis_core::sts;
 
 use crate::audit::Audit;
 use crate::body::{Bodies, Intake, ResponseBody};
@@ -108,24 +109,21 @@ impl Gateway {
         progress.interpreted(&call, &facts);
         self.places.check_region(&session, &call)?;
         progress.end(Step::Interpret, &self.times);
-        if call.service() == "sts" {
-            return self.sign_in.sts_call(&session, &call, progress).await;
+        let errand = sts::Request::of(&call)?;
+        if errand == Some(sts::Request::GetCallerIdentity) {
+            return self.sign_in.caller_identity(&session, progress).await;
         }
 
         // One generation from here to the end of the answer.
         let generation = self.plugins.current();
-        let question = Question {
-            request_id: progress.id.to_string(),
-            session: session.clone(),
-            call: facts,
-            source_ip: progress.peer.address.ip(),
-            user_agent: progress.user_agent.clone(),
-            time: now,
-            headers: verified.head().headers.clone(),
-        };
+        let question = question(progress, &session, facts, &verified);
         let advice = generation.consult(Arc::new(question)).await;
         progress.consulted(&generation, &advice);
         let permit = access::decide(session, call, &advice, now)?;
+        if let Some(errand) = errand {
+            progress.end(Step::Decide, &self.times);
+            return self.sign_in.answer(permit, &errand, progress).await;
+        }
         let outgoing = self
             .upstream
             .prepare(&permit, verified, admitted.stream, place)?;
@@ -172,5 +170,22 @@ impl Gateway {
             Ok(()) => refusal,
             Err(unrecorded) => unrecorded,
         }
+    }
+}
+
+fn question(
+    progress: &Progress,
+    session: &Session,
+    call: CallFacts,
+    request: &VerifiedRequest,
+) -> Question {
+    Question {
+        request_id: progress.id.to_string(),
+        session: session.clone(),
+        call,
+        source_ip: progress.peer.address.ip(),
+        user_agent: progress.user_agent.clone(),
+        time: progress.opened_at,
+        headers: request.head().headers.clone(),
     }
 }

@@ -1,20 +1,20 @@
-//! Signing in: an OIDC token comes in, gateway credentials go out. Recorded before they do.
+//! Signing in, and on from one session to the next: an OIDC token or a permitted call to STS comes
+//! in, gateway credentials go out. Recorded before they do.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use portcullis_core::access::Session;
-use portcullis_core::call::Call;
+use portcullis_core::access::{Permit, Session};
 use portcullis_core::head::Head;
 use portcullis_core::record::{End, Event, Outcome};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::refusal::wire::Dialect;
-use portcullis_core::sts::{self, MAX_FORM};
+use portcullis_core::sts::{MAX_FORM, Request};
 use portcullis_core::token::RANDOMNESS;
 
 use crate::audit::Audit;
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::identity::IssuerState;
 use crate::progress::Progress;
 use crate::reply::Ended;
-use crate::sts::{Occasion, Sts};
+use crate::sts::{Again, Occasion, Sts, Wanted};
 
 /// A stranger's form is small and must arrive at once: nobody is known yet who could be held to it.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ impl SignIn {
     /// Whatever keeps the token from being accepted or the issue from being recorded.
     pub async fn with_web_identity(
         &self,
-        request: Request<Incoming>,
+        request: http::Request<Incoming>,
         progress: &mut Progress,
     ) -> Result<Response<ResponseBody>, Refusal> {
         progress.caller.dialect = Dialect::Query;
@@ -110,26 +110,83 @@ impl SignIn {
         self.issued(&session, response, progress).await
     }
 
-    /// A signed call to STS: `GetCallerIdentity` is answered for the gateway's own principal,
-    /// everything else would hand out or extend credentials and is refused.
+    /// Who asks, for whom AWS wants no permission either.
     ///
     /// # Errors
-    /// The refusal of every other operation.
-    pub async fn sts_call(
+    /// What keeps the answer from being given or recorded.
+    pub async fn caller_identity(
         &self,
         session: &Session,
-        call: &Call,
         progress: &mut Progress,
     ) -> Result<Response<ResponseBody>, Ended> {
-        if call.operation() != "GetCallerIdentity" {
-            return Err(sts::refuse(call.operation()).into());
-        }
         let id = progress.id.to_string();
         let response = self.sts.caller_identity(session, &id)?;
         progress.answered_here("gateway/caller-identity");
+        self.answered(response, None, progress).await
+    }
+
+    /// A permitted call to STS, answered here: what is issued belongs to the same principal and
+    /// ends with the session that asked.
+    ///
+    /// # Errors
+    /// Whatever keeps a session from being issued or recorded.
+    pub async fn answer(
+        &self,
+        permit: Permit,
+        request: &Request,
+        progress: &mut Progress,
+    ) -> Result<Response<ResponseBody>, Ended> {
+        let id = progress.id.to_string();
+        let parent = permit.session();
+        let issued = match request {
+            Request::AssumeRole {
+                role,
+                session_name,
+                duration,
+            } => {
+                let wanted = Wanted {
+                    role,
+                    session_name,
+                    duration: *duration,
+                };
+                let occasion = occasion(progress, &id)?;
+                self.sts.assume_role(parent, wanted, occasion)?
+            }
+            Request::GetAccessKeyInfo { access_key_id } => {
+                let response = self.sts.access_key_info(parent, access_key_id, &id)?;
+                return self.answered(response, None, progress).await;
+            }
+            Request::GetCallerIdentity => return self.caller_identity(parent, progress).await,
+            Request::GetFederationToken {
+                session_name,
+                duration,
+            } => {
+                let again = Again::Federated(session_name, *duration);
+                let occasion = occasion(progress, &id)?;
+                self.sts.same_role(parent, again, occasion)?
+            }
+            Request::GetSessionToken { duration } => {
+                let again = Again::Token(*duration);
+                let occasion = occasion(progress, &id)?;
+                self.sts.same_role(parent, again, occasion)?
+            }
+        };
+        let (session, response) = issued;
+        self.record_issue(&session, progress).await?;
+        self.answered(response, Some(&session), progress).await
+    }
+
+    async fn answered(
+        &self,
+        response: Response<Bytes>,
+        issued: Option<&Session>,
+        progress: &mut Progress,
+    ) -> Result<Response<ResponseBody>, Ended> {
+        progress.permitted();
         let outcome = Outcome {
             status: Some(response.status().as_u16()),
             response_bytes: Some(response.body().len() as u64),
+            issued_access_key_id: issued.map(|session| session.access_key_id.as_str()),
             ..Outcome::new(End::Answered, clock::now())
         };
         let recorded = self.audit.refused(&progress.intent(), &outcome).await;
@@ -143,13 +200,17 @@ impl SignIn {
         response: Response<Bytes>,
         progress: &Progress,
     ) -> Result<Response<ResponseBody>, Refusal> {
+        self.record_issue(session, progress).await?;
+        Ok(response.map(ResponseBody::from))
+    }
+
+    async fn record_issue(&self, session: &Session, progress: &Progress) -> Result<(), Refusal> {
         let event = Event::CredentialsIssued {
             session,
             source_ip: Some(progress.peer.address.ip()),
             user_agent: Some(&progress.user_agent),
         };
-        self.audit.event(progress.opened_at, &event).await?;
-        Ok(response.map(ResponseBody::from))
+        self.audit.event(progress.opened_at, &event).await
     }
 }
 

@@ -1,8 +1,8 @@
-//! The gateway's own STS: exchanges a web identity token for gateway credentials, and tells agents
-//! who they are. No AWS credential is involved.
+//! The gateway's own STS: exchanges a web identity token for gateway credentials, exchanges those
+//! for others of the same principal, and tells agents who they are. No AWS credential is involved.
 //!
-//! A session lasts as long as its role allows and, unlike AWS's, no longer than the token it was
-//! given for.
+//! A session lasts as long as its role allows and, unlike AWS's, no longer than the token or the
+//! session it was given for.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use portcullis_core::access::{Principal, Session};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sts::{
-    self, AssumedRole, RoleArn, SessionName, SignIn, WebIdentityToken, timestamp,
+    self, AssumedRole, Identified, RoleArn, SessionName, SignIn, WebIdentityToken, timestamp,
 };
 use portcullis_core::token::{GatewayCredentials, NewSession, RANDOMNESS};
 use serde_json::json;
@@ -42,6 +42,26 @@ pub struct Occasion<'a> {
     pub randomness: [u8; RANDOMNESS],
     /// The id that the agent may quote.
     pub request_id: &'a str,
+}
+
+/// What `AssumeRole` asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The role.
+    pub role: &'a RoleArn,
+    /// The agent's own name for the session.
+    pub session_name: &'a SessionName,
+    /// Seconds, where the agent asked for a length.
+    pub duration: Option<u32>,
+}
+
+/// Another session in the same role, with the seconds it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Again<'a> {
+    /// `GetFederationToken`, under a name.
+    Federated(&'a SessionName, Option<u32>),
+    /// `GetSessionToken`.
+    Token(Option<u32>),
 }
 
 /// A role somebody may use, and where.
@@ -87,13 +107,90 @@ impl Sts {
         let opening = self.by_arn(&role, &who.principal)?;
         let length = opening.length(duration)?;
         let new = opening.session(&who, &session_name, occasion.now, length);
+        let how = Identified::WebIdentity {
+            audience: &who.audience,
+        };
+        self.issue(how, &opening, new, occasion)
+    }
+
+    /// A session in the role of that ARN for the principal of another session, which it does not
+    /// outlive.
+    ///
+    /// # Errors
+    /// [`Refusal::RoleNotPermitted`] for every role that the principal may not use, and
+    /// [`Refusal::InvalidInput`] for a duration above the role's.
+    pub fn assume_role(
+        &self,
+        parent: &Session,
+        wanted: Wanted<'_>,
+        occasion: Occasion<'_>,
+    ) -> Result<(Session, Response<Bytes>), Refusal> {
+        let opening = self.by_arn(wanted.role, &parent.principal)?;
+        let length = opening.length(wanted.duration)?;
+        let name = wanted.session_name.as_str();
+        let new = opening.chained(parent, name, occasion.now, length);
+        self.issue(Identified::Role, &opening, new, occasion)
+    }
+
+    /// Another session in the same role for the principal of a session, which it does not outlive.
+    ///
+    /// # Errors
+    /// [`Refusal::RoleNotPermitted`] when the role is no longer configured or open.
+    pub fn same_role(
+        &self,
+        parent: &Session,
+        again: Again<'_>,
+        occasion: Occasion<'_>,
+    ) -> Result<(Session, Response<Bytes>), Refusal> {
+        let name = format!("{}/{}", parent.connection, parent.role);
+        let opening = self.by_name(&name, &parent.principal)?;
+        let (how, name, duration) = match again {
+            Again::Federated(name, duration) => (Identified::Federated, name.as_str(), duration),
+            Again::Token(duration) => (Identified::Token, parent.name.as_str(), duration),
+        };
+        let longest = opening.longest()?;
+        let length = duration.map_or(longest, |seconds| {
+            longest.min(Duration::seconds(seconds.into()))
+        });
+        let new = opening.chained(parent, name, occasion.now, length);
+        self.issue(how, &opening, new, occasion)
+    }
+
+    /// Answers `GetAccessKeyInfo`: a gateway's access key says nothing by itself, so only who
+    /// holds it can ask about it.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidInput`] for any other access key.
+    pub fn access_key_info(
+        &self,
+        session: &Session,
+        access_key_id: &str,
+        request_id: &str,
+    ) -> Result<Response<Bytes>, Refusal> {
+        if access_key_id != session.access_key_id {
+            return Err(Refusal::InvalidInput(
+                "the gateway can tell the account of the access key that signs the call only"
+                    .to_owned(),
+            ));
+        }
+        let connection = self
+            .config
+            .connection(&session.connection)
+            .ok_or_else(|| not_permitted(&session.role))?;
+        let xml = sts::access_key_info(&connection.account, request_id);
+        Ok(xml_response(xml, request_id))
+    }
+
+    fn issue(
+        &self,
+        how: Identified<'_>,
+        opening: &Opening<'_>,
+        new: NewSession,
+        occasion: Occasion<'_>,
+    ) -> Result<(Session, Response<Bytes>), Refusal> {
         let (session, credentials) = self.keys.ring().issue(new, occasion.randomness)?;
-        let xml = sts::assumed_role(
-            opening.assumed(&session),
-            &credentials,
-            &who.audience,
-            occasion.request_id,
-        );
+        let role = opening.assumed(&session);
+        let xml = sts::issued(how, role, &credentials, occasion.request_id);
         Ok((session, xml_response(xml, occasion.request_id)))
     }
 
@@ -220,7 +317,7 @@ impl Opening<'_> {
     }
 
     fn length(&self, asked: Option<u32>) -> Result<Duration, Refusal> {
-        let longest = Duration::try_from(self.role.duration).map_err(|_| Refusal::Internal)?;
+        let longest = self.longest()?;
         let Some(asked) = asked else {
             return Ok(DEFAULT_DURATION.min(longest));
         };
@@ -232,6 +329,10 @@ impl Opening<'_> {
             )));
         }
         Ok(asked)
+    }
+
+    fn longest(&self) -> Result<Duration, Refusal> {
+        Duration::try_from(self.role.duration).map_err(|_| Refusal::Internal)
     }
 
     fn session(
@@ -246,9 +347,28 @@ impl Opening<'_> {
             name: name.as_str().to_owned(),
             connection: self.connection.name.clone(),
             role: self.role.name.clone(),
+            parent: None,
             issued_at: now,
             // A session never outlives the token it was given for.
             expires_at: (now + length).min(who.expires_at),
+        }
+    }
+
+    fn chained(
+        &self,
+        parent: &Session,
+        name: &str,
+        now: OffsetDateTime,
+        length: Duration,
+    ) -> NewSession {
+        NewSession {
+            principal: parent.principal.clone(),
+            name: name.to_owned(),
+            connection: self.connection.name.clone(),
+            role: self.role.name.clone(),
+            parent: Some(parent.access_key_id.clone()),
+            issued_at: now,
+            expires_at: (now + length).min(parent.expires_at),
         }
     }
 

@@ -15,6 +15,7 @@
 mod fixture;
 
 mod audit;
+mod chaining;
 mod clients;
 mod denied;
 mod framing;

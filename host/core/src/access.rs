@@ -39,6 +39,8 @@ pub struct Session {
     pub connection: String,
     /// The role within the connection.
     pub role: String,
+    /// The access key of the session that asked for this one, where it was not a sign-in.
+    pub parent: Option<String>,
     /// When it was issued.
     pub issued_at: OffsetDateTime,
     /// When it ends.

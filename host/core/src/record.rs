@@ -118,6 +118,9 @@ impl Intent<'_> {
         map.serialize_entry("groups", &session.principal.groups)?;
         map.serialize_entry("session", &text::Short(&session.name))?;
         map.serialize_entry("access_key_id", &session.access_key_id)?;
+        if let Some(parent) = &session.parent {
+            map.serialize_entry("parent_access_key_id", parent)?;
+        }
         map.serialize_entry("role", &session.role)?;
         map.serialize_entry("connection", &session.connection)
     }
@@ -253,6 +256,9 @@ pub struct Outcome<'a> {
         serialize_with = "text::short"
     )]
     pub error_message: Option<&'a str>,
+    /// The access key of the session that the answer carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_access_key_id: Option<&'a str>,
     /// How long each step took, in microseconds.
     #[serde(
         skip_serializing_if = "<[_]>::is_empty",
@@ -275,6 +281,7 @@ impl Outcome<'_> {
             error_code: None,
             error_class: None,
             error_message: None,
+            issued_access_key_id: None,
             timings: &[],
         }
     }

@@ -1,7 +1,8 @@
 //! The gateway's own Security Token Service: what an agent may ask of it and how the answers look.
 //!
-//! AWS's STS hands out credentials, so its operations are answered here and never forwarded. Only
-//! signing in with a web identity token and asking who one is are offered. Start at [`parse`].
+//! AWS's STS hands out credentials, so its operations are answered here and never forwarded. Start
+//! at [`parse`] for signing in with a web identity token, and at [`Request::of`] for what somebody
+//! who is signed in may ask.
 
 use std::fmt;
 
@@ -9,8 +10,10 @@ use crate::refusal::Refusal;
 
 mod answer;
 mod form;
+mod request;
 
-pub use answer::{AssumedRole, assumed_role, caller_identity, timestamp};
+pub use answer::{AssumedRole, Identified, access_key_info, caller_identity, issued, timestamp};
+pub use request::{Request, refuse};
 
 use form::Form;
 
@@ -101,12 +104,24 @@ impl SessionName {
     /// # Errors
     /// [`Refusal::InvalidInput`] for anything else.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        if is_word(text, 2..=64, b"+=,.@-") {
+        Self::read("RoleSessionName", text, 64)
+    }
+
+    /// The `Name` of `GetFederationToken`, which is half as long at most.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn federated(text: &str) -> Result<Self, Refusal> {
+        Self::read("Name", text, 32)
+    }
+
+    fn read(parameter: &str, text: &str, longest: usize) -> Result<Self, Refusal> {
+        if is_word(text, 2..=longest, b"+=,.@-") {
             return Ok(Self(text.to_owned()));
         }
-        Err(Refusal::InvalidInput(
-            "`RoleSessionName` must be 2 to 64 letters, digits or any of _+=,.@-".to_owned(),
-        ))
+        Err(Refusal::InvalidInput(format!(
+            "`{parameter}` must be 2 to {longest} letters, digits or any of _+=,.@-"
+        )))
     }
 
     /// The nearest session name to any text: other characters become `-`.
@@ -188,20 +203,6 @@ pub fn parse(form: &[u8]) -> Result<SignIn, Refusal> {
     };
     form.finish()?;
     Ok(sign_in)
-}
-
-/// Why an STS operation other than `AssumeRoleWithWebIdentity` and `GetCallerIdentity` is not
-/// carried out, and what to do instead.
-#[must_use]
-pub fn refuse(operation: &str) -> Refusal {
-    Refusal::Denied {
-        rule: "gateway/sts".to_owned(),
-        reason: format!(
-            "`sts:{operation}` is not carried out: this gateway answers STS itself, because \
-             credentials from AWS would bypass it. To use another role, set AWS_ROLE_ARN to it and \
-             sign in with AssumeRoleWithWebIdentity; to see who you are, call GetCallerIdentity"
-        ),
-    }
 }
 
 fn duration(text: &str) -> Result<u32, Refusal> {

@@ -39,6 +39,8 @@ pub struct NewSession {
     pub connection: String,
     /// The role within the connection.
     pub role: String,
+    /// The access key of the session that asks for it; none for a sign-in.
+    pub parent: Option<String>,
     /// Now, to the second.
     pub issued_at: OffsetDateTime,
     /// Its end, to the second.
@@ -149,6 +151,7 @@ impl NewSession {
             access_key_id,
             connection: self.connection,
             role: self.role,
+            parent: self.parent,
             issued_at: whole_second(self.issued_at),
             expires_at: whole_second(self.expires_at),
         }

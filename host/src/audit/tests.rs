@@ -56,6 +56,7 @@ impl Sample {
                 access_key_id: "PCAK1".to_owned(),
                 connection: "dev".to_owned(),
                 role: "agent-readonly".to_owned(),
+                parent: None,
                 issued_at: OffsetDateTime::UNIX_EPOCH,
                 expires_at: OffsetDateTime::UNIX_EPOCH,
             },

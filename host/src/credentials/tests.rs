@@ -131,6 +131,7 @@ fn session(subject: &str, role: &str) -> Session {
         access_key_id: format!("PCAK{subject}"),
         connection: "dev".to_owned(),
         role: role.to_owned(),
+        parent: None,
         issued_at: now(),
         expires_at: now() + time::Duration::hours(1),
     }

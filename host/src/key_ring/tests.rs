@@ -22,6 +22,7 @@ fn issue(keys: &KeyRingFile, now: OffsetDateTime) -> (String, String) {
         name: "claude".to_owned(),
         connection: "dev".to_owned(),
         role: "agent".to_owned(),
+        parent: None,
         issued_at: now,
         expires_at: now + Duration::hours(12),
     };

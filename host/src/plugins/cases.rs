@@ -198,6 +198,7 @@ impl Case {
                 access_key_id: "PCAKCASE".to_owned(),
                 connection: "case".to_owned(),
                 role: agent.role.clone(),
+                parent: None,
                 issued_at: time,
                 expires_at: time,
             },

@@ -49,6 +49,7 @@ fn session(subject: &str) -> Session {
         access_key_id: "PCAKEXAMPLE".to_owned(),
         connection: "dev".to_owned(),
         role: "reader".to_owned(),
+        parent: None,
         issued_at: now(),
         expires_at: now() + time::Duration::hours(1),
     }

@@ -137,10 +137,18 @@ def sts(prefix):
     sts = Counted("sts")
     sts.call("get_caller_identity", lambda a: {name: a[name] for name in ("UserId", "Account", "Arn")})
     sts.call("assume_role", RoleArn="arn:aws:iam::123456789012:role/AgentPower", RoleSessionName=prefix)
-    sts.call("get_session_token")
-    sts.call("get_federation_token", Name=prefix)
     sts.call("get_access_key_info", AccessKeyId="AKIAIOSFODNN7EXAMPLE")
     sts.call("decode_authorization_message", EncodedMessage="abc")
+
+
+def chain(role):
+    """From the role the environment names to another one, and a call from there."""
+    sts = Counted("sts")
+    answer = sts.call("assume_role", lambda a: a["Credentials"]["AccessKeyId"], RoleArn=role, RoleSessionName="chained")
+    keys = answer["Credentials"]
+    chained = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    say(step="chained.get_caller_identity", ok=True, value=chained.client("sts").get_caller_identity()["Arn"])
+    say(step="chained.list_tables", ok=True, value=len(chained.client("dynamodb").list_tables()["TableNames"]))
 
 
 def sign_in(prefix):
@@ -189,5 +197,5 @@ def load(prefix):
 
 
 if __name__ == "__main__":
-    scenarios = (services, functions, objects, denied, sts, sign_in, load)
+    scenarios = (services, functions, objects, denied, sts, chain, sign_in, load)
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -111,6 +111,8 @@ fn write_session<S: serde::Serializer>(
         groups: &'a [String],
         session: text::Short<'a>,
         access_key_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parent_access_key_id: Option<&'a str>,
         role: &'a str,
         connection: &'a str,
         expires: text::Time,
@@ -120,6 +122,7 @@ fn write_session<S: serde::Serializer>(
         groups: &session.principal.groups,
         session: text::Short(&session.name),
         access_key_id: &session.access_key_id,
+        parent_access_key_id: session.parent.as_deref(),
         role: &session.role,
         connection: &session.connection,
         expires: text::Time(session.expires_at),

@@ -23,6 +23,7 @@ fn session() -> Session {
         access_key_id: "PCAK1".to_owned(),
         connection: "dev".to_owned(),
         role: "agent-readonly".to_owned(),
+        parent: None,
         issued_at: NOON,
         expires_at: NOON,
     }

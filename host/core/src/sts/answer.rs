@@ -49,32 +49,61 @@ impl AssumedRole<'_> {
     }
 }
 
-/// The answer to a sign-in.
+/// How a session came about, which is what the answer that carries it says beside the credentials.
+#[derive(Clone, Copy, Debug)]
+pub enum Identified<'a> {
+    /// By `AssumeRole`.
+    Role,
+    /// By `GetFederationToken`.
+    Federated,
+    /// By `GetSessionToken`.
+    Token,
+    /// By `AssumeRoleWithWebIdentity`.
+    WebIdentity {
+        /// The token's audience.
+        audience: &'a str,
+    },
+}
+
+/// The answer that carries a session's credentials.
 #[must_use]
-pub fn assumed_role(
+pub fn issued(
+    how: Identified<'_>,
     role: AssumedRole<'_>,
     credentials: &GatewayCredentials,
-    audience: &str,
     request_id: &str,
 ) -> String {
     let principal = &role.session.principal;
-    let user = element("AssumedRoleId", &role.id()) + &element("Arn", &role.arn());
-    let keys = [
-        element("AccessKeyId", &credentials.access_key_id),
-        element("SecretAccessKey", credentials.secret_access_key.expose()),
-        element("SessionToken", credentials.session_token.expose()),
-        element("Expiration", &timestamp(credentials.expires_at)),
-    ]
-    .concat();
-    let result = [
-        element("SubjectFromWebIdentityToken", &principal.subject),
-        element("Audience", audience),
-        nested("AssumedRoleUser", &user),
-        nested("Credentials", &keys),
-        element("Provider", &principal.issuer),
-    ]
-    .concat();
-    document("AssumeRoleWithWebIdentity", &result, request_id)
+    let user = |id: &str| element(id, &role.id()) + &element("Arn", &role.arn());
+    let keys = nested("Credentials", &keys(credentials));
+    let (operation, result) = match how {
+        Identified::Federated => {
+            let user = nested("FederatedUser", &user("FederatedUserId"));
+            ("GetFederationToken", keys + &user)
+        }
+        Identified::Role => {
+            let user = nested("AssumedRoleUser", &user("AssumedRoleId"));
+            ("AssumeRole", keys + &user)
+        }
+        Identified::Token => ("GetSessionToken", keys),
+        Identified::WebIdentity { audience } => {
+            let who = [
+                element("SubjectFromWebIdentityToken", &principal.subject),
+                element("Audience", audience),
+                nested("AssumedRoleUser", &user("AssumedRoleId")),
+                keys,
+                element("Provider", &principal.issuer),
+            ];
+            ("AssumeRoleWithWebIdentity", who.concat())
+        }
+    };
+    document(operation, &result, request_id)
+}
+
+/// The answer to `GetAccessKeyInfo`.
+#[must_use]
+pub fn access_key_info(account: &str, request_id: &str) -> String {
+    document("GetAccessKeyInfo", &element("Account", account), request_id)
 }
 
 /// The answer to `GetCallerIdentity`.
@@ -96,6 +125,16 @@ pub fn timestamp(time: OffsetDateTime) -> String {
     time.to_offset(time::UtcOffset::UTC)
         .format(TIMESTAMP)
         .unwrap_or_default()
+}
+
+fn keys(credentials: &GatewayCredentials) -> String {
+    [
+        element("AccessKeyId", &credentials.access_key_id),
+        element("SecretAccessKey", credentials.secret_access_key.expose()),
+        element("SessionToken", credentials.session_token.expose()),
+        element("Expiration", &timestamp(credentials.expires_at)),
+    ]
+    .concat()
 }
 
 fn document(operation: &str, result: &str, request_id: &str) -> String {

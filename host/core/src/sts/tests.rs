@@ -139,14 +139,6 @@ fn session_names_can_be_made_of_any_text() {
 }
 
 #[test]
-fn other_operations_are_denied_with_the_way_out() {
-    let refusal = refuse("GetSessionToken");
-    assert!(matches!(refusal, Refusal::Denied { .. }));
-    let text = refusal.to_string();
-    assert!(text.contains("sts:GetSessionToken") && text.contains("AWS_ROLE_ARN"));
-}
-
-#[test]
 fn answers_are_escaped_and_complete() {
     let ring = KeyRing::new(
         RingKey::new(KeyId::parse("aaaaaaaa").unwrap(), &[1; 32]),
@@ -162,6 +154,7 @@ fn answers_are_escaped_and_complete() {
         name: "claude".to_owned(),
         connection: "dev".to_owned(),
         role: "agent-readonly".to_owned(),
+        parent: None,
         issued_at: datetime!(2026-03-01 12:00:00 UTC),
         expires_at: datetime!(2026-03-01 13:00:00 UTC),
     };
@@ -171,7 +164,9 @@ fn answers_are_escaped_and_complete() {
         partition: "aws",
         account: "123456789012",
     };
-    let xml = assumed_role(role, &credentials, "portcullis", "request-1");
+    let audience = "portcullis";
+    let how = Identified::WebIdentity { audience };
+    let xml = issued(how, role, &credentials, "request-1");
     for part in [
         "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>",
         "<SubjectFromWebIdentityToken>a&lt;b&gt;&amp;&quot;c</SubjectFromWebIdentityToken>",
@@ -183,6 +178,20 @@ fn answers_are_escaped_and_complete() {
         "<ResponseMetadata><RequestId>request-1</RequestId></ResponseMetadata></AssumeRoleWithWebIdentityResponse>",
     ] {
         assert!(xml.contains(part), "{part} in {xml}");
+    }
+    for (how, start) in [
+        (Identified::Role, "<AssumeRoleResponse xmlns="),
+        (Identified::Federated, "<GetFederationTokenResponse xmlns="),
+        (Identified::Token, "<GetSessionTokenResponse xmlns="),
+    ] {
+        let xml = issued(how, role, &credentials, "request-1");
+        assert!(xml.starts_with(start), "{xml}");
+        assert!(
+            xml.contains(
+                "<Credentials><AccessKeyId>PCAKA4DQOBYHA4DQOBYH</AccessKeyId><SecretAccessKey>"
+            ),
+            "{xml}"
+        );
     }
     let xml = caller_identity(role, "request-2");
     assert!(xml.contains("<Account>123456789012</Account>"), "{xml}");

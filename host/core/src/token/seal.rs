@@ -1,4 +1,4 @@
-//! The session token's text: `pc1.<key id>.<base64url of nonce, ciphertext and tag>`.
+//! The session token's text: `pc2.<key id>.<base64url of nonce, ciphertext and tag>`.
 //!
 //! AES-256-GCM-SIV (RFC 8452), because many gateways seal with one key and a repeated nonce must
 //! not be a catastrophe. Version, key id and access key are authenticated with the ciphertext, so a
@@ -22,7 +22,7 @@ use crate::sigv4::SigningSecret;
 /// Bytes of a nonce.
 pub(super) const NONCE: usize = 12;
 
-const VERSION: &str = "pc1";
+const VERSION: &str = "pc2";
 /// The length of AWS's own secrets: 240 bits in base64.
 const SECRET_LENGTH: usize = 40;
 
@@ -116,6 +116,7 @@ struct Claims {
     name: String,
     connection: String,
     role: String,
+    parent: Option<String>,
     issued: i64,
     expires: i64,
 }
@@ -128,6 +129,7 @@ impl Claims {
             access_key_id: _,
             connection,
             role,
+            parent,
             issued_at,
             expires_at,
         } = session.clone();
@@ -139,6 +141,7 @@ impl Claims {
             name,
             connection,
             role,
+            parent,
             issued: issued_at.unix_timestamp(),
             expires: expires_at.unix_timestamp(),
         }
@@ -156,6 +159,7 @@ impl Claims {
             access_key_id: access_key_id.to_owned(),
             connection: self.connection,
             role: self.role,
+            parent: self.parent,
             issued_at: OffsetDateTime::from_unix_timestamp(self.issued).ok()?,
             expires_at: OffsetDateTime::from_unix_timestamp(self.expires).ok()?,
         })

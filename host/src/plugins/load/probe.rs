@@ -26,6 +26,7 @@ pub(super) fn probe() -> Question {
             access_key_id: "PCAKSELFTEST".to_owned(),
             connection: "self-test".to_owned(),
             role: "self-test".to_owned(),
+            parent: None,
             issued_at: time,
             expires_at: time,
         },

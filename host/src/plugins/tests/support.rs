@@ -165,6 +165,7 @@ pub(super) fn question() -> Arc<Question> {
             access_key_id: "PCAKTEST".into(),
             connection: "dev".into(),
             role: "agent".into(),
+            parent: None,
             issued_at: time,
             expires_at: time,
         },
