@@ -43,6 +43,28 @@ pub struct Peer {
     pub tls: bool,
 }
 
+/// Where a request's tunnel leads; carried by every request that came by way of the proxy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tunnel(Arc<str>);
+
+impl Tunnel {
+    /// To a host of AWS, on the port of all of them.
+    #[must_use]
+    pub fn to(host: &str) -> Self {
+        Self(host.into())
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.0
+    }
+
+    fn leads_to(&self, authority: &str) -> bool {
+        *self.0 == *authority.strip_suffix(":443").unwrap_or(authority)
+    }
+}
+
 /// A bound socket that nobody is served on yet.
 #[derive(Debug)]
 pub struct Listener {

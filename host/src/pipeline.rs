@@ -73,7 +73,7 @@ impl Gateway {
 
         let head = listener::head(&request, &progress.peer)?;
         progress.caller.dialect = interpret::dialect(self.catalog, &head);
-        if SignIn::is_for(&head) {
+        if SignIn::is_for(&head) && interpret::takes_sign_in(self.catalog, &head) {
             return Ok(self.sign_in.with_web_identity(request, progress).await?);
         }
         let signed = SignedRequest::parse(head)?;
@@ -124,9 +124,7 @@ impl Gateway {
             progress.end(Step::Decide, &self.times);
             return self.sign_in.answer(permit, &errand, progress).await;
         }
-        let outgoing = self
-            .upstream
-            .prepare(&permit, verified, admitted.stream, place)?;
+        let outgoing = self.upstream.prepare(&permit, verified, admitted.stream)?;
         progress.permitted();
         progress.end(Step::Decide, &self.times);
 

@@ -42,6 +42,7 @@ impl Sent {
             authority: text("authority"),
             headers,
             tls: true,
+            proxied: false,
         };
         let now = OffsetDateTime::from_unix_timestamp(fields["now"].as_i64().unwrap()).unwrap();
         Self {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::catalog::Protocol;
+use crate::destination::{Addressing, Variant};
 
 pub use self::digest::CallDigest;
 
@@ -28,6 +29,8 @@ pub struct Call {
     pub(crate) actions: Vec<Action>,
     pub(crate) host_prefix: Option<String>,
     pub(crate) signing_name: String,
+    pub(crate) variant: Variant,
+    pub(crate) addressing: Addressing,
 }
 
 impl Call {
@@ -93,6 +96,16 @@ impl Call {
     /// The service name in the credential scope, e.g. `es` for `opensearch`.
     pub fn signing_name(&self) -> &str {
         &self.signing_name
+    }
+
+    /// Which of AWS's endpoints the agent asked for by its host name.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// Where the agent wrote S3's bucket.
+    pub fn addressing(&self) -> Addressing {
+        self.addressing
     }
 }
 

@@ -4,7 +4,9 @@
 //! must fit the operation's own template label by label, and a bucket becomes a label only if it
 //! could be nothing else. A [`Destination`] has no public constructor but these.
 
+use crate::aws_host::access_point_host;
 use crate::catalog::{Catalog, EndpointRule, Entry, Operation, Partition, Service};
+use crate::s3_name::AccessPoint;
 
 /// A host that the model names, and the credential scope it wants.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -124,24 +126,56 @@ impl Destination {
 
     /// Builds the destination of a call on an S3 bucket: the bucket is the first label where that
     /// is a DNS label without dots (AWS's certificate covers one label), and in the path otherwise.
+    /// An access point, named by its ARN, has a host of its own.
     ///
     /// # Errors
-    /// [`DestinationError::Bucket`] if no general purpose bucket can have that name; else as
-    /// [`Self::build`].
+    /// [`DestinationError::Bucket`] if no general purpose bucket or access point can have that
+    /// name; else as [`Self::build`].
     pub fn s3(
         catalog: &Catalog,
         target: &Target<'_>,
         bucket: &str,
     ) -> Result<Self, DestinationError> {
+        let unnamed = || DestinationError::Bucket(bucket.to_owned());
         let mut destination = Self::build(catalog, target, None)?;
+        if let Some(point) = AccessPoint::parse(bucket).map_err(|_| unnamed())? {
+            return destination.at(catalog, target, &point);
+        }
         if !is_bucket(bucket) {
-            return Err(DestinationError::Bucket(bucket.to_owned()));
+            return Err(unnamed());
         }
         if is_virtual_hostable(bucket) {
             destination.host = format!("{bucket}.{}", destination.host);
             destination.addressing = Addressing::VirtualHost;
         }
         Ok(destination)
+    }
+
+    fn at(
+        self,
+        catalog: &Catalog,
+        target: &Target<'_>,
+        point: &AccessPoint,
+    ) -> Result<Self, DestinationError> {
+        let elsewhere = point.partition() != target.partition || point.region() != target.region;
+        if elsewhere {
+            return Err(DestinationError::Bucket(point.to_string()));
+        }
+        let mut partitions = catalog.index().partitions.iter();
+        let own = partitions.find(|partition| partition.name == target.partition);
+        let host = own.and_then(|own| {
+            access_point_host(point.kind(), target.variant, target.region, &own.dns_suffix)
+        });
+        let host = host.ok_or_else(|| DestinationError::NoEndpoint {
+            service: point.kind().service().to_owned(),
+            region: target.region.to_owned(),
+        })?;
+        Ok(Self {
+            host: format!("{}{host}", point.host_prefix()),
+            signing_name: point.kind().service().to_owned(),
+            addressing: Addressing::VirtualHost,
+            ..self
+        })
     }
 
     fn from_rule(rule: &EndpointRule, entry: &Entry, target: &Target<'_>, prefix: &str) -> Self {
@@ -177,13 +211,31 @@ impl Destination {
 }
 
 impl Variant {
-    fn is(self, rule: &EndpointRule) -> bool {
-        match self {
-            Self::DualStack => rule.dual_stack && !rule.fips,
-            Self::Fips => rule.fips && !rule.dual_stack,
-            Self::FipsDualStack => rule.fips && rule.dual_stack,
-            Self::Plain => !rule.fips && !rule.dual_stack,
+    /// The variant that a rule is for.
+    pub(crate) fn of(rule: &EndpointRule) -> Self {
+        Self::new(rule.fips, rule.dual_stack)
+    }
+
+    fn new(fips: bool, dual_stack: bool) -> Self {
+        match (fips, dual_stack) {
+            (false, false) => Self::Plain,
+            (false, true) => Self::DualStack,
+            (true, false) => Self::Fips,
+            (true, true) => Self::FipsDualStack,
         }
+    }
+
+    /// What either asks for.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self::new(
+            self.is_fips() || other.is_fips(),
+            self.is_dual_stack() || other.is_dual_stack(),
+        )
+    }
+
+    fn is(self, rule: &EndpointRule) -> bool {
+        self == Self::of(rule)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// Whether the bytes arrived over TLS.
     pub tls: bool,
+    /// Whether the client came by way of the proxy, whose tunnel was opened to exactly `authority`.
+    pub proxied: bool,
 }
 
 impl Head {

@@ -8,6 +8,7 @@
 
 mod actions;
 mod authority;
+mod buckets;
 mod cbor;
 mod claim;
 mod dialect;
@@ -31,9 +32,11 @@ use crate::call::{Action, Call, Value};
 use crate::catalog::{Catalog, Operation, Protocol, Service};
 use crate::head::Head;
 use crate::refusal::Refusal;
+use crate::s3_name::AccessPoint;
 use crate::sigv4::{Payload, Scope, SignedRequest, VerifiedRequest};
 
 pub use self::dialect::{call_dialect, dialect};
+pub(crate) use self::hosts::is_label;
 
 /// Where the gateway stands: what a request cannot say of itself.
 #[derive(Clone, Debug)]
@@ -111,7 +114,18 @@ pub fn actions_of(
         region: wanted.region,
         params: &params,
     };
-    actions::actions(operation, facts)
+    let actions = actions::actions(operation, facts)?;
+    if wanted.service != "s3" {
+        return Ok(actions);
+    }
+    let point = buckets::access_point(&params)?;
+    Ok(buckets::judged(actions, point.as_ref(), place))
+}
+
+/// Whether a host is one where AWS takes `AssumeRoleWithWebIdentity`: any name of the gateway, and
+/// by way of the proxy STS alone.
+pub fn takes_sign_in(catalog: &Catalog, head: &Head) -> bool {
+    !head.proxied || authority::names(catalog, head, "sts")
 }
 
 /// Whether the operation that a head names takes a body that is streamed past. Only a hint for
@@ -124,12 +138,6 @@ pub fn streams(catalog: &Catalog, request: &SignedRequest, place: &Place) -> boo
     };
     identify::identify(catalog, &request, place)
         .is_ok_and(|readings| readings.iter().all(takes_stream))
-}
-
-/// Whether a request to S3 names its bucket before the gateway's own name, as virtual-host style
-/// does, and not in its path.
-pub fn names_bucket_in_host(head: &Head, place: &Place) -> bool {
-    authority::prefix(&head.authority, place).is_ok_and(|prefix| hosts::bucket(prefix).is_some())
 }
 
 /// What identification and decoding look at.
@@ -176,7 +184,11 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
         region: &request.scope.region,
         params: &params,
     };
-    let actions = actions::actions(operation, facts)?;
+    let mut actions = actions::actions(operation, facts)?;
+    if reading.entry.name == "s3" {
+        let point = checked_point(operation, &params, request, place)?;
+        actions = buckets::judged(actions, point.as_ref(), place);
+    }
     Ok(Call {
         service: reading.entry.name.clone(),
         operation: operation.name.clone(),
@@ -187,8 +199,31 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
         params,
         actions,
         host_prefix,
-        signing_name: reading.entry.signing_name.clone(),
+        signing_name: request.scope.service.clone(),
+        variant: reading.variant,
+        addressing: reading.addressing(),
     })
+}
+
+/// The access point of a call to S3, which signs as other services for some of them.
+fn checked_point(
+    operation: &Operation,
+    params: &Value,
+    request: &Request<'_>,
+    place: &Place,
+) -> Result<Option<AccessPoint>, Refusal> {
+    let point = buckets::access_point(params)?;
+    match &point {
+        Some(point) => buckets::check(point, request.scope, place)?,
+        None if request.scope.service == "s3" || operation.host_prefix.is_some() => {}
+        None => {
+            return Err(Refusal::Ambiguous(format!(
+                "signed as `{}`, but the request names none of its access points",
+                text::quote(&request.scope.service)
+            )));
+        }
+    }
+    Ok(point)
 }
 
 fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {

@@ -11,6 +11,7 @@
 
 pub mod access;
 pub mod aws_chunked;
+pub mod aws_host;
 pub mod call;
 pub mod catalog;
 pub mod checksum;
@@ -20,6 +21,7 @@ pub mod interpret;
 pub mod record;
 pub mod redact;
 pub mod refusal;
+pub mod s3_name;
 pub mod sigv4;
 pub mod sts;
 pub mod token;

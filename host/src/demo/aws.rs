@@ -90,6 +90,7 @@ impl Aws {
                 .to_ascii_lowercase(),
             headers: parts.headers,
             tls: true,
+            proxied: false,
         };
         let mut caller = Caller::of(&head.method, &head.headers);
         caller.dialect = interpret::dialect(Catalog::embedded(), &head);

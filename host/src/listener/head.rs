@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use portcullis_core::head::Head;
 use portcullis_core::refusal::Refusal;
 
-use super::Peer;
+use super::{Peer, Tunnel};
 
 /// Every method an AWS model uses.
 const METHODS: [Method; 6] = [
@@ -46,6 +46,11 @@ pub fn head<B>(request: &Request<B>, peer: &Peer) -> Result<Head, Refusal> {
     check_connection(headers)?;
     check_framing(headers, request.version())?;
     let authority = authority(request)?;
+    let proxied = match request.extensions().get::<Tunnel>() {
+        None => false,
+        Some(tunnel) if tunnel.leads_to(&authority) => true,
+        Some(_) => return Err(ambiguous("`Host` is not the host that CONNECT named")),
+    };
     let uri = request.uri();
     check_target(uri, request.version())?;
     Ok(Head {
@@ -55,6 +60,7 @@ pub fn head<B>(request: &Request<B>, peer: &Peer) -> Result<Head, Refusal> {
         authority,
         headers: headers.clone(),
         tls: peer.tls,
+        proxied,
     })
 }
 

@@ -4,8 +4,7 @@
 use portcullis_core::access::Permit;
 use portcullis_core::call::{Call, Value};
 use portcullis_core::catalog::Catalog;
-use portcullis_core::destination::{Addressing, Destination, DestinationError, Target};
-use portcullis_core::interpret::{self, Place};
+use portcullis_core::destination::{Destination, DestinationError, Target, Variant};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{Payload, VerifiedRequest};
 
@@ -24,7 +23,6 @@ impl Upstream {
         permit: &Permit,
         request: VerifiedRequest,
         stream: Option<StreamingBody>,
-        place: &Place,
     ) -> Result<Outgoing, Refusal> {
         let connection = self
             .connections
@@ -33,11 +31,7 @@ impl Upstream {
         let call = permit.call();
         let bucket = bucket(call).map(|name| Bucket {
             name: name.to_owned(),
-            written: if interpret::names_bucket_in_host(request.head(), place) {
-                Addressing::VirtualHost
-            } else {
-                Addressing::Path
-            },
+            written: call.addressing(),
         });
         let route = route(connection, call, bucket.as_ref())?;
         let (head, payload, payload_mode) = request.into_parts();
@@ -69,11 +63,18 @@ pub(super) fn route(
         operation: call.operation(),
         partition: call.partition(),
         region: call.region(),
-        variant: connection.variant,
+        variant: match connection.endpoint {
+            // Both may ask for more than the usual endpoint: the operator and the agent.
+            None => connection.variant.or(call.variant()),
+            Some(_) => Variant::Plain,
+        },
     };
     let destination = match (&connection.endpoint, bucket) {
-        (None, Some(bucket)) => Destination::s3(catalog, &target, &bucket.name),
-        (None, None) | (Some(_), _) => Destination::build(catalog, &target, call.host_prefix()),
+        (Some(_), Some(bucket)) if !bucket.is_access_point() => {
+            Destination::build(catalog, &target, call.host_prefix())
+        }
+        (_, Some(bucket)) => Destination::s3(catalog, &target, &bucket.name),
+        (_, None) => Destination::build(catalog, &target, call.host_prefix()),
     };
     match (&connection.endpoint, destination) {
         (Some(endpoint), Ok(destination)) => Ok(Route::endpoint(

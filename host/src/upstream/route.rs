@@ -21,10 +21,23 @@ pub struct Route {
 /// S3's bucket, as the agent addressed it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bucket {
-    /// Letters, digits, `.`, `-` and `_` only.
+    /// Letters, digits, `.`, `-` and `_` only, or the ARN of an access point.
     pub name: String,
     /// Where the agent wrote it.
     pub written: Addressing,
+}
+
+impl Bucket {
+    /// Whether it is an access point by its ARN.
+    #[must_use]
+    pub fn is_access_point(&self) -> bool {
+        self.name.starts_with("arn:")
+    }
+
+    /// As one segment of a path.
+    fn segment(&self) -> String {
+        self.name.replace(':', "%3A").replace('/', "%2F")
+    }
 }
 
 impl Route {
@@ -120,18 +133,19 @@ impl Route {
         match (bucket.written, self.addressing) {
             (Addressing::Path, Addressing::Path)
             | (Addressing::VirtualHost, Addressing::VirtualHost) => Ok(path.to_owned()),
-            (Addressing::VirtualHost, Addressing::Path) => Ok(format!("/{}{path}", bucket.name)),
+            (Addressing::VirtualHost, Addressing::Path) => {
+                Ok(format!("/{}{path}", bucket.segment()))
+            }
             (Addressing::Path, Addressing::VirtualHost) => {
                 // The bucket was read from this very path, so anything else is a defect here.
-                let rest = path
-                    .strip_prefix('/')
-                    .and_then(|path| path.strip_prefix(bucket.name.as_str()))
-                    .ok_or(Refusal::Internal)?;
-                match rest.chars().next() {
-                    None => Ok("/".to_owned()),
-                    Some('/') => Ok(rest.to_owned()),
-                    Some(_) => Err(Refusal::Internal),
-                }
+                let path = path.strip_prefix('/').ok_or(Refusal::Internal)?;
+                let (segment, rest) = match path.find('/') {
+                    Some(end) => path.split_at(end),
+                    None => (path, "/"),
+                };
+                let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+                let same = decoded.is_ok_and(|decoded| *decoded == *bucket.name);
+                same.then(|| rest.to_owned()).ok_or(Refusal::Internal)
             }
         }
     }
@@ -163,6 +177,24 @@ mod tests {
         check("/k//x", VirtualHost, Path, Some("/b.1/k//x"));
         check("/", VirtualHost, Path, Some("/b.1/"));
         check("/b.1/k", VirtualHost, VirtualHost, Some("/b.1/k"));
+        check("/b%2E1/k%2E", Path, VirtualHost, Some("/k%2E"));
+    }
+
+    #[test]
+    fn an_access_point_is_one_segment() {
+        use Addressing::{Path, VirtualHost};
+        let arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/point";
+        let segment = "arn%3Aaws%3As3%3Aus-east-1%3A123456789012%3Aaccesspoint%2Fpoint";
+        let moved = |path: &str, written, wanted| {
+            let route = Route::aws("host", wanted, "s3", "us-east-1");
+            let bucket = Bucket {
+                name: arn.to_owned(),
+                written,
+            };
+            route.path(path, Some(&bucket)).unwrap()
+        };
+        assert_eq!(moved("/k/x", VirtualHost, Path), format!("/{segment}/k/x"));
+        assert_eq!(moved(&format!("/{segment}/k/x"), Path, VirtualHost), "/k/x");
     }
 
     #[test]

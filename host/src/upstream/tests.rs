@@ -112,6 +112,7 @@ fn head(method: Method, path: &str, query: Option<&str>, headers: &[(&str, &str)
         authority: "gw.example".to_owned(),
         headers: map,
         tls: true,
+        proxied: false,
     }
 }
 
@@ -146,6 +147,7 @@ fn received(request: &SignedCall) -> Head {
         authority: uri.authority().unwrap().to_string(),
         headers: request.headers().clone(),
         tls: true,
+        proxied: false,
     }
 }
 

@@ -121,6 +121,8 @@ mod tests {
             actions: Vec::new(),
             host_prefix: None,
             signing_name: "dynamodb".to_owned(),
+            variant: crate::destination::Variant::Plain,
+            addressing: crate::destination::Addressing::Path,
         }
     }
 

@@ -10,6 +10,7 @@ use ruzstd::decoding::FrameDecoder;
 use serde::de::DeserializeOwned;
 
 use super::{Entry, Index, Service};
+use crate::aws_host::AwsHosts;
 
 /// The first bytes of a catalog; the digit is the format's version.
 pub const MAGIC: &[u8; 8] = b"PCATLOG1";
@@ -28,6 +29,7 @@ pub struct Catalog {
     opened: Vec<OnceLock<Result<Arc<Service>, CatalogError>>>,
     names: HashMap<String, usize>,
     signing_names: HashMap<String, Vec<Entry>>,
+    hosts: OnceLock<AwsHosts>,
 }
 
 impl Catalog {
@@ -68,6 +70,7 @@ impl Catalog {
             models,
             names,
             signing_names,
+            hosts: OnceLock::new(),
         }
     }
 
@@ -103,6 +106,15 @@ impl Catalog {
         let entry = self.index.services.get(position).ok_or_else(unknown)?;
         let cell = self.opened.get(position).ok_or_else(unknown)?;
         cell.get_or_init(|| self.read(entry).map(Arc::new)).clone()
+    }
+
+    /// AWS's host names. Made on first use, for which every model is read once.
+    pub fn hosts(&self) -> &AwsHosts {
+        self.hosts.get_or_init(|| {
+            let services = self.index.services.iter();
+            let models = services.filter_map(|entry| Some((entry, self.read(entry).ok()?)));
+            AwsHosts::new(&self.index, models)
+        })
     }
 
     fn read(&self, entry: &Entry) -> Result<Service, CatalogError> {

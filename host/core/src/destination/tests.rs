@@ -267,3 +267,68 @@ fn every_service_has_an_ordinary_endpoint_in_some_region() {
     // Each call to a key value store goes to the host of the store's own account.
     assert_eq!(without, ["cloudfront-keyvaluestore"]);
 }
+
+#[test]
+fn an_access_point_has_a_host_of_its_own_in_its_own_region() {
+    let check = |arn: &str, variant, expected: Option<&str>| {
+        let target = Target {
+            variant,
+            ..target("s3", "GetObject", "aws", "us-east-1")
+        };
+        let built = Destination::s3(Catalog::embedded(), &target, arn);
+        assert_eq!(
+            built.ok().map(|built| summary(&built)).as_deref(),
+            expected,
+            "{arn}"
+        );
+    };
+    let point = "arn:aws:s3:us-east-1:999999999999:accesspoint/my-point";
+    check(
+        point,
+        Variant::Plain,
+        Some("my-point-999999999999.s3-accesspoint.us-east-1.amazonaws.com s3/us-east-1"),
+    );
+    check(
+        point,
+        Variant::FipsDualStack,
+        Some(
+            "my-point-999999999999.s3-accesspoint-fips.dualstack.us-east-1.amazonaws.com s3/us-east-1",
+        ),
+    );
+    check(
+        "arn:aws:s3-object-lambda:us-east-1:999999999999:accesspoint/my-point",
+        Variant::Fips,
+        Some(
+            "my-point-999999999999.s3-object-lambda-fips.us-east-1.amazonaws.com s3-object-lambda/us-east-1",
+        ),
+    );
+    let outpost = "arn:aws:s3-outposts:us-east-1:999999999999:outpost/op-01/accesspoint/my-point";
+    check(
+        outpost,
+        Variant::Plain,
+        Some(
+            "my-point-999999999999.op-01.s3-outposts.us-east-1.amazonaws.com s3-outposts/us-east-1",
+        ),
+    );
+    check(outpost, Variant::DualStack, None);
+    check(
+        "arn:aws:s3:eu-west-1:999999999999:accesspoint/my-point",
+        Variant::Plain,
+        None,
+    );
+    check(
+        "arn:aws-cn:s3:us-east-1:999999999999:accesspoint/my-point",
+        Variant::Plain,
+        None,
+    );
+    check(
+        "arn:aws:s3:us-east-1:999999999999:accesspoint/a.b.c",
+        Variant::Plain,
+        None,
+    );
+    check(
+        "arn:aws:s3::999999999999:accesspoint/m.mrap",
+        Variant::Plain,
+        None,
+    );
+}

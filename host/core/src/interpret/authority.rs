@@ -1,19 +1,159 @@
-//! Which of the gateway's own names a request was addressed to, and what stands before it: an S3
-//! bucket, a host prefix of the model, or the name of a service. Every other host is refused;
-//! nothing of it ever becomes a destination.
+//! Which name a request was addressed to, and what stands before it: an S3 bucket, a host prefix of
+//! the model, or the name of a service. A name is one of the gateway's own, or one of AWS's if the
+//! request came by way of the proxy. Every other host is refused; nothing of any becomes a
+//! destination.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::Place;
 use super::text::quote;
+use super::{Place, Request};
+use crate::aws_host::Endpoint;
+use crate::catalog::{Catalog, Entry};
+use crate::destination::Variant;
+use crate::head::Head;
 use crate::refusal::Refusal;
+use crate::s3_name::{AccessPoint, Kind};
 
-/// Reads the authority; the result is the text before the gateway's name, with its dot if it has
-/// one, or nothing.
+/// The port of every AWS endpoint.
+const HTTPS: &str = ":443";
+
+/// A name that was read.
+#[derive(Debug)]
+pub(super) enum Addressed<'h> {
+    /// AWS's, and the endpoints there that the signature can be for; never empty.
+    Aws(Vec<Endpoint<'h>>),
+    /// The gateway's, and what stands before it, with its dot if it has one.
+    Own(Option<&'h str>),
+}
+
+impl<'h> Addressed<'h> {
+    /// Reads the name; `entries` are the services that sign as the request does.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] or [`Refusal::Unsupported`] for other names, [`Refusal::Ambiguous`]
+    /// where name and signature disagree about the service or the region.
+    pub(super) fn read(
+        catalog: &Catalog,
+        request: &Request<'h>,
+        place: &Place,
+        entries: &[&Entry],
+    ) -> Result<Self, Refusal> {
+        let authority = &request.head.authority;
+        if !request.head.proxied {
+            return prefix(authority, place).map(Self::Own);
+        }
+        let name = aws_name(request.head);
+        let endpoints = catalog.hosts().read(name).map_err(|error| {
+            Refusal::Unsupported(format!("host `{}` is not served: {error}", quote(name)))
+        })?;
+        agreeing(endpoints, request, place, entries).map(Self::Aws)
+    }
+
+    /// What stands before the name, if the entry is served there at all.
+    pub(super) fn prefix(&self, entry: &Entry) -> Option<Option<&'h str>> {
+        match self {
+            Self::Own(prefix) => Some(*prefix),
+            Self::Aws(_) => self.endpoint(entry).map(|endpoint| {
+                let prefix = endpoint.prefix();
+                Some(prefix).filter(|prefix| !prefix.is_empty())
+            }),
+        }
+    }
+
+    /// Which of the entry's endpoints was asked for.
+    pub(super) fn variant(&self, entry: &Entry) -> Variant {
+        self.endpoint(entry)
+            .map_or(Variant::Plain, Endpoint::variant)
+    }
+
+    /// The bucket before the name, or the ARN of the access point there.
+    pub(super) fn bucket(&self, request: &Request<'_>, place: &Place) -> Option<String> {
+        match self {
+            Self::Own(prefix) => {
+                let prefix = (*prefix)?;
+                match Kind::signed_as(&request.scope.service) {
+                    // SDKs write no other access points before an endpoint of their own that
+                    // could be told from a bucket.
+                    Some(kind) => AccessPoint::in_host(kind, prefix).map(|point| {
+                        let region = &request.scope.region;
+                        point.located(&place.partition, region).to_string()
+                    }),
+                    None => prefix.strip_suffix('.').map(str::to_owned),
+                }
+            }
+            Self::Aws(endpoints) => endpoints.iter().find_map(|endpoint| {
+                let point = endpoint.access_point().map(|point| point.to_string());
+                point.or_else(|| endpoint.bucket().map(str::to_owned))
+            }),
+        }
+    }
+
+    fn endpoint(&self, entry: &Entry) -> Option<&Endpoint<'h>> {
+        match self {
+            Self::Own(_) => None,
+            Self::Aws(endpoints) => endpoints
+                .iter()
+                .find(|endpoint| endpoint.service() == entry.name),
+        }
+    }
+}
+
+/// Whether the request came by way of the proxy to a host of `service`.
+pub(super) fn names(catalog: &Catalog, head: &Head, service: &str) -> bool {
+    let endpoints = catalog.hosts().read(aws_name(head)).unwrap_or_default();
+    endpoints
+        .iter()
+        .any(|endpoint| endpoint.service() == service)
+}
+
+fn aws_name(head: &Head) -> &str {
+    head.authority
+        .strip_suffix(HTTPS)
+        .unwrap_or(&head.authority)
+}
+
+/// The endpoints behind a name that belong to the session's partition, and to a service and a
+/// region that the signature is for.
+fn agreeing<'h>(
+    mut endpoints: Vec<Endpoint<'h>>,
+    request: &Request<'_>,
+    place: &Place,
+    entries: &[&Entry],
+) -> Result<Vec<Endpoint<'h>>, Refusal> {
+    let scope = request.scope;
+    let name = quote(&request.head.authority);
+    endpoints.retain(|endpoint| endpoint.partition() == place.partition);
+    if endpoints.is_empty() {
+        return Err(Refusal::InvalidInput(format!(
+            "host `{name}` is not in partition `{}`, where the session's account is",
+            place.partition
+        )));
+    }
+    let known =
+        |endpoint: &Endpoint<'_>| entries.iter().any(|entry| entry.name == endpoint.service());
+    endpoints.retain(known);
+    if endpoints.is_empty() {
+        return Err(Refusal::Ambiguous(format!(
+            "no service at host `{name}` signs as `{}`",
+            quote(&scope.service)
+        )));
+    }
+    let region = |endpoint: &Endpoint<'_>| endpoint.region().is_none_or(|own| own == scope.region);
+    endpoints.retain(region);
+    if endpoints.is_empty() {
+        return Err(Refusal::Ambiguous(format!(
+            "requests to host `{name}` are not signed for region `{}`",
+            quote(&scope.region)
+        )));
+    }
+    Ok(endpoints)
+}
+
+/// The text before the gateway's own name, with its dot if it has one, or nothing.
 ///
 /// # Errors
 /// [`Refusal::Malformed`] for anything that is not a name of the gateway.
-pub(super) fn prefix<'h>(authority: &'h str, place: &Place) -> Result<Option<&'h str>, Refusal> {
+fn prefix<'h>(authority: &'h str, place: &Place) -> Result<Option<&'h str>, Refusal> {
     let host = host(authority).ok_or_else(|| foreign(authority))?;
     if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
         return Ok(None);

@@ -36,11 +36,6 @@ pub(super) fn labels(
     is_label(value).then(|| vec![(member.to_owned(), value.to_owned())])
 }
 
-/// The bucket of a virtual-host S3 request.
-pub(super) fn bucket(prefix: Option<&str>) -> Option<&str> {
-    prefix?.strip_suffix('.')
-}
-
 /// Whether an operation is only served under another signing name than its model's: S3 Express
 /// signs as `s3express`.
 pub(super) fn elsewhere(entry: &Entry, operation: &Operation) -> bool {
@@ -125,7 +120,7 @@ impl<'t> Hole<'t> {
 }
 
 /// Dots would let a value choose how deep the host name is, so one label is all it may be.
-fn is_label(value: &str) -> bool {
+pub(crate) fn is_label(value: &str) -> bool {
     let plain = value
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

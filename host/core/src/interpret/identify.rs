@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::authority;
+use super::authority::Addressed;
 use super::claim::{Claim, JsonVersion, claim};
 use super::form;
 use super::hosts;
@@ -11,7 +11,9 @@ use super::route::{Fit, PathRules, Rank, Target};
 use super::text::quote;
 use super::{Place, Request};
 use crate::catalog::{Catalog, Entry, Operation, Protocol, Service};
+use crate::destination::{Addressing, Variant};
 use crate::refusal::Refusal;
+use crate::s3_name::Kind;
 use crate::sigv4::Payload;
 
 /// One reading of a request.
@@ -22,8 +24,10 @@ pub(super) struct Reading<'c> {
     position: usize,
     pub(super) protocol: Protocol,
     pub(super) wire: Wire,
-    /// Members whose values stood before the gateway's host name.
+    /// Members whose values stood before the host name.
     pub(super) host_labels: Vec<(String, String)>,
+    /// Which of AWS's endpoints was asked for by name.
+    pub(super) variant: Variant,
     rank: Option<Rank>,
 }
 
@@ -51,6 +55,14 @@ impl Reading<'_> {
         let operation = self.service.operations.get(self.position);
         operation.ok_or(Refusal::Internal)
     }
+
+    /// Where S3's bucket was written.
+    pub(super) fn addressing(&self) -> Addressing {
+        match &self.wire {
+            Wire::Rest { target, .. } => target.addressing(),
+            Wire::Cbor | Wire::Form(_) | Wire::Json => Addressing::Path,
+        }
+    }
 }
 
 /// Reads which operations a request can be by its head (and its form, if it has one): one, or
@@ -62,17 +74,17 @@ impl Reading<'_> {
 pub(super) fn identify<'c>(
     catalog: &'c Catalog,
     request: &'c Request<'_>,
-    place: &Place,
+    place: &'c Place,
 ) -> Result<Vec<Reading<'c>>, Refusal> {
-    let prefix = authority::prefix(&request.head.authority, place)?;
-    let entries = catalog.by_signing_name(&request.scope.service);
+    let entries = candidates(catalog, &request.scope.service);
     if entries.is_empty() {
         return Err(Refusal::UnknownService(quote(&request.scope.service)));
     }
     let search = Search {
+        addressed: Addressed::read(catalog, request, place, &entries)?,
         catalog,
         request,
-        prefix,
+        place,
         entries,
     };
     match claim(request.head)? {
@@ -87,11 +99,18 @@ pub(super) fn identify<'c>(
     }
 }
 
+/// The services that sign as `name`. S3 does so under other names for some of its access points.
+fn candidates<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Entry> {
+    let also = Kind::signed_as(name).and_then(|_| catalog.by_name("s3"));
+    catalog.by_signing_name(name).iter().chain(also).collect()
+}
+
 struct Search<'a> {
     catalog: &'a Catalog,
     request: &'a Request<'a>,
-    prefix: Option<&'a str>,
-    entries: &'a [Entry],
+    place: &'a Place,
+    addressed: Addressed<'a>,
+    entries: Vec<&'a Entry>,
 }
 
 impl<'a> Search<'a> {
@@ -99,8 +118,8 @@ impl<'a> Search<'a> {
     fn speakers(
         &self,
         protocols: &'a [Protocol],
-    ) -> impl Iterator<Item = (&'a Entry, Protocol)> + use<'a> {
-        self.entries.iter().filter_map(|entry| {
+    ) -> impl Iterator<Item = (&'a Entry, Protocol)> + use<'a, '_> {
+        self.entries.iter().copied().filter_map(|entry| {
             let own = |protocol: &&Protocol| protocols.contains(protocol);
             entry
                 .protocols
@@ -175,10 +194,11 @@ impl<'a> Search<'a> {
             else {
                 continue;
             };
-            let Some(host_labels) = hosts::labels(self.prefix, entry, known) else {
+            let Some(host_labels) = self.labels(entry, known) else {
                 continue;
             };
             readings.push(Reading {
+                variant: self.addressed.variant(entry),
                 entry,
                 position,
                 protocol,
@@ -197,16 +217,16 @@ impl<'a> Search<'a> {
 
     fn rest(&self) -> Result<Vec<Reading<'a>>, Refusal> {
         let plain = self.target(None)?;
-        let bucket = hosts::bucket(self.prefix);
-        let hosted = match (self.request.scope.service.as_str(), bucket) {
-            ("s3", Some(bucket)) => Some(self.target(Some(bucket))?),
-            _ => None,
+        let bucket = self.bucket();
+        let hosted = match &bucket {
+            Some(bucket) => Some(self.target(Some(bucket))?),
+            None => None,
         };
         let mut readings = Vec::new();
         for (entry, protocol) in self.speakers(&[Protocol::RestJson, Protocol::RestXml]) {
             let service = self.open(entry)?;
             for (position, operation) in service.operations.iter().enumerate() {
-                let (target, host_labels) = match hosts::labels(self.prefix, entry, operation) {
+                let (target, host_labels) = match self.labels(entry, operation) {
                     Some(labels) => (&plain, labels),
                     None => match &hosted {
                         Some(target) if entry.name == "s3" => (target, Vec::new()),
@@ -228,6 +248,7 @@ impl<'a> Search<'a> {
                 }
                 readings.retain(|best| best.rank == Some(rank));
                 readings.push(Reading {
+                    variant: self.addressed.variant(entry),
                     entry,
                     service: Arc::clone(&service),
                     position,
@@ -247,10 +268,23 @@ impl<'a> Search<'a> {
         Ok(readings)
     }
 
+    /// The members that stand before the host name, or nothing if the operation is not served
+    /// there.
+    fn labels(&self, entry: &Entry, operation: &Operation) -> Option<Vec<(String, String)>> {
+        let prefix = self.addressed.prefix(entry)?;
+        hosts::labels(prefix, entry, operation)
+    }
+
+    fn bucket(&self) -> Option<String> {
+        let s3 = self.entries.iter().any(|entry| entry.name == "s3");
+        s3.then(|| self.addressed.bucket(self.request, self.place))?
+    }
+
     fn target(&self, bucket: Option<&str>) -> Result<Arc<Target>, Refusal> {
-        let rules = match self.request.scope.service.as_str() {
-            "s3" => PathRules::Exact,
-            _ => PathRules::Normalised,
+        let rules = if self.entries.iter().any(|entry| entry.name == "s3") {
+            PathRules::Exact
+        } else {
+            PathRules::Normalised
         };
         Target::parse(self.request.head, bucket, rules).map(Arc::new)
     }

@@ -4,10 +4,16 @@
 //! a label beats a greedy label, then more fixed or required query parameters and headers win, then
 //! the template that ends as the path does, with or without a slash.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use super::form::{self, Parameter};
 use crate::catalog::{Location, Operation, Service, Shape, Structure};
+use crate::destination::Addressing;
 use crate::head::Head;
 use crate::refusal::Refusal;
+
+/// What a bucket or an access point's ARN may hold that would end a path segment.
+const SEGMENT: &AsciiSet = &CONTROLS.add(b'/').add(b'%').add(b'?').add(b'#').add(b':');
 
 /// Deeper paths have no template; two bits of rank a segment.
 const MAX_RANKED: u32 = 32;
@@ -17,6 +23,8 @@ const MAX_RANKED: u32 = 32;
 pub(super) struct Target {
     /// The path as received, with the bucket in front when it came from the host name.
     raw: String,
+    /// Where the first segment came from.
+    addressing: Addressing,
     segments: Vec<String>,
     trailing_slash: bool,
     pub(super) query: Vec<Parameter>,
@@ -52,7 +60,7 @@ pub(super) struct Fit {
 }
 
 impl Target {
-    /// Reads the path and the query of a head; `bucket` is put before the path.
+    /// Reads the path and the query of a head; `bucket` is put before the path as one segment.
     ///
     /// # Errors
     /// [`Refusal::Malformed`] or [`Refusal::Ambiguous`].
@@ -61,9 +69,12 @@ impl Target {
         bucket: Option<&str>,
         rules: PathRules,
     ) -> Result<Self, Refusal> {
-        let raw = match bucket {
-            Some(bucket) => format!("/{bucket}{}", head.path),
-            None => head.path.clone(),
+        let (raw, addressing) = match bucket {
+            Some(bucket) => {
+                let segment = utf8_percent_encode(bucket, SEGMENT);
+                (format!("/{segment}{}", head.path), Addressing::VirtualHost)
+            }
+            None => (head.path.clone(), Addressing::Path),
         };
         let path = raw
             .strip_prefix('/')
@@ -79,10 +90,16 @@ impl Target {
         let query = form::query(head.query.as_deref())?;
         Ok(Self {
             raw,
+            addressing,
             segments,
             trailing_slash,
             query,
         })
+    }
+
+    /// Where the first segment, S3's bucket, was written.
+    pub(super) fn addressing(&self) -> Addressing {
+        self.addressing
     }
 
     /// Matches one operation.

@@ -3,6 +3,7 @@
 mod calls;
 mod compression;
 mod differential;
+mod proxied;
 mod refusals;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -14,6 +15,8 @@ use super::*;
 struct Sent {
     service: &'static str,
     authority: String,
+    proxied: bool,
+    region: &'static str,
     method: &'static str,
     path: String,
     query: Option<String>,
@@ -30,6 +33,8 @@ impl Sent {
         Self {
             service,
             authority: "gw.example:8443".to_owned(),
+            proxied: false,
+            region: "us-east-1",
             method,
             path: path.to_owned(),
             query,
@@ -68,6 +73,7 @@ impl Sent {
             authority: self.authority.clone(),
             headers,
             tls: true,
+            proxied: self.proxied,
         }
     }
 
@@ -75,7 +81,7 @@ impl Sent {
         let head = self.head();
         let scope = Scope {
             date: "20260102".to_owned(),
-            region: "us-east-1".to_owned(),
+            region: self.region.to_owned(),
             service: self.service.to_owned(),
         };
         let request = Request {

@@ -72,6 +72,8 @@ fn judge(case: &Json, twins: &mut Twins) -> (String, String) {
     );
     let sent = Sent {
         service: Box::leak(case["signing_name"].as_str().unwrap().into()),
+        proxied: false,
+        region: "us-east-1",
         authority: case["authority"].as_str().unwrap().to_owned(),
         method: Box::leak(case["method"].as_str().unwrap().into()),
         path: case["path"].as_str().unwrap().to_owned(),

@@ -423,6 +423,8 @@ proptest! {
         body in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         let sent = Sent {
+            proxied: false,
+            region: "us-east-1",
             service,
             authority,
             method: Box::leak(method.into_boxed_str()),

@@ -139,6 +139,7 @@ impl Sample {
             authority: self.host.to_owned(),
             headers,
             tls: true,
+            proxied: false,
         };
         (head, Payload::Whole(Bytes::from(self.body.clone())))
     }

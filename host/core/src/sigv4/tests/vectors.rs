@@ -115,6 +115,7 @@ fn read(text: &str) -> (Head, Payload) {
         authority: headers["host"].to_str().unwrap().to_lowercase(),
         headers,
         tls: true,
+        proxied: false,
     };
     (head, Payload::Whole(Bytes::from(body.to_owned())))
 }

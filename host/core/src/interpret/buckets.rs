@@ -1,0 +1,95 @@
+//! What S3's `Bucket` names: a bucket, or an access point, which is a resource of its own. Which
+//! bucket is behind an access point only AWS knows, so it is never judged as if it were one.
+
+use super::Place;
+use crate::call::{AccessLevel, Action, Value};
+use crate::refusal::Refusal;
+use crate::s3_name::{AccessPoint, NameError, is_alias};
+use crate::sigv4::Scope;
+
+/// The access point that an input names where a bucket goes.
+///
+/// # Errors
+/// [`Refusal::InvalidInput`] for other ARNs, [`Refusal::Unsupported`] for those of many regions.
+pub(super) fn access_point(params: &Value) -> Result<Option<AccessPoint>, Refusal> {
+    let bucket = params.get("Bucket").and_then(Value::as_str);
+    AccessPoint::parse(bucket.unwrap_or_default()).map_err(|error| match error {
+        NameError::Arn => Refusal::InvalidInput(error.to_string()),
+        NameError::MultiRegion => Refusal::Unsupported(error.to_string()),
+    })
+}
+
+/// Holds an access point to what the request was signed for.
+///
+/// # Errors
+/// [`Refusal::Ambiguous`] or [`Refusal::InvalidInput`] where they differ.
+pub(super) fn check(point: &AccessPoint, scope: &Scope, place: &Place) -> Result<(), Refusal> {
+    if point.kind().service() != scope.service {
+        return Err(Refusal::Ambiguous(format!(
+            "calls to `{point}` are signed as `{}`",
+            point.kind().service()
+        )));
+    }
+    if point.partition() != place.partition || point.region() != scope.region {
+        return Err(Refusal::InvalidInput(format!(
+            "`{point}` is not in the region that the request was signed for"
+        )));
+    }
+    Ok(())
+}
+
+/// The actions with the resources that are really touched.
+pub(super) fn judged(
+    actions: Vec<Action>,
+    point: Option<&AccessPoint>,
+    place: &Place,
+) -> Vec<Action> {
+    let buckets = format!("arn:{}:s3:::", place.partition);
+    let judge = |action: Action| match action.resource.strip_prefix(&buckets) {
+        Some(name) => judge(name, point).map_or(action.clone(), |judged| judged.of(action)),
+        None => action,
+    };
+    actions.into_iter().map(judge).collect()
+}
+
+/// What stands behind a name that is no bucket's.
+enum Judged<'p> {
+    /// An access point, and perhaps an object.
+    Point(&'p AccessPoint, String),
+    /// An access point that the name does not tell.
+    Unknown,
+}
+
+fn judge<'p>(name: &str, point: Option<&'p AccessPoint>) -> Option<Judged<'p>> {
+    if let Some(point) = point
+        && let Some(rest) = name.strip_prefix(&point.to_string())
+    {
+        let resource = match rest.strip_prefix('/') {
+            Some(key) => point.object(key),
+            None => point.to_string(),
+        };
+        return Some(Judged::Point(point, resource));
+    }
+    let bucket = name.split('/').next().unwrap_or_default();
+    is_alias(bucket).then_some(Judged::Unknown)
+}
+
+impl Judged<'_> {
+    fn of(self, action: Action) -> Action {
+        match self {
+            Self::Point(point, resource) => Action {
+                name: match action.name.strip_prefix("s3:") {
+                    Some(name) => format!("{}:{name}", point.kind().service()),
+                    None => action.name,
+                },
+                resource,
+                access: action.access,
+            },
+            Self::Unknown => Action {
+                resource: "*".to_owned(),
+                access: AccessLevel::Unknown,
+                ..action
+            },
+        }
+    }
+}
