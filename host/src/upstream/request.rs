@@ -20,7 +20,7 @@ use super::{Outgoing, OutgoingBody, Route, SignedCall};
 
 /// Headers that end here: the agent's own signature, what concerns only the connection to the
 /// gateway (RFC 9110 §7.6.1), what names hosts, peers or browsers, and what the gateway writes.
-const DROPPED: [&str; 30] = [
+const DROPPED: [&str; 29] = [
     "accept-encoding",
     "amz-sdk-invocation-id",
     "amz-sdk-request",
@@ -46,12 +46,15 @@ const DROPPED: [&str; 30] = [
     "x-amz-content-sha256",
     "x-amz-date",
     "x-amz-security-token",
-    "x-amzn-trace-id",
     "x-original-host",
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",
 ];
+
+/// What the gateway says itself and a hop on the way may change. Everything else was judged, so it
+/// is signed.
+const UNSIGNED: [&str; 3] = ["accept-encoding", "content-length", "user-agent"];
 
 /// Builds and signs a request; the second value tells how far its body is.
 pub(super) fn signed(
@@ -164,7 +167,7 @@ impl Signing<'_> {
         let covered: Vec<(&str, &str)> = request
             .headers()
             .iter()
-            .filter(|(name, _)| is_signed(name))
+            .filter(|(name, _)| !UNSIGNED.contains(&name.as_str()))
             .map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(not_text)?)))
             .collect::<Result<_, Refusal>>()?;
         let signable =
@@ -193,6 +196,8 @@ impl Signing<'_> {
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         }
+        // The library would leave out what it thinks hops may change.
+        settings.excluded_headers = None;
         // S3 and Glacier demand the header; every other service takes it.
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings
@@ -202,12 +207,6 @@ impl Signing<'_> {
         let seconds = u64::try_from(self.now.unix_timestamp()).unwrap_or(0);
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
-}
-
-/// Everything AWS demands to be signed, and what binds the body.
-fn is_signed(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-")
 }
 
 fn value(text: &str) -> Result<HeaderValue, Refusal> {

@@ -63,7 +63,7 @@ fn the_agents_own_signature_and_hop_by_hop_headers_end_here() {
     let agent = found("user-agent").unwrap();
     assert!(agent.starts_with("Boto3/1.2 portcullis/"), "{agent}");
     let scope = "Credential=AKIDEXAMPLE/20231114/eu-west-1/dynamodb/aws4_request";
-    let signed = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-target";
+    let signed = "SignedHeaders=content-type;host;if-match;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-target";
     let authorization = found("authorization").unwrap();
     assert!(
         authorization.contains(scope) && authorization.contains(signed),
