@@ -269,8 +269,35 @@ fn float_json(number: f64) -> serde_json::Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::Value as Json;
+
     use super::*;
+
+    /// A value as the generated inputs and outputs write it.
+    pub(crate) fn plain(value: &Value) -> Json {
+        match value {
+            Value::Blob(bytes) => json!({"$blob": STANDARD.encode(bytes)}),
+            Value::Boolean(value) => json!(value),
+            Value::Float(number) if number.is_finite() => json!(number),
+            Value::Float(_) => value.to_json(),
+            Value::Integer(value) => json!(value),
+            Value::List(elements) => elements.iter().map(plain).collect(),
+            Value::Map(entries) | Value::Structure(entries) => entries
+                .iter()
+                .map(|(name, value)| (name.clone(), plain(value)))
+                .collect(),
+            Value::Null => Json::Null,
+            Value::Stream => json!({"$stream": true}),
+            Value::String(text) => json!(text),
+            Value::Timestamp(seconds) if seconds.fract() == 0.0 => {
+                json!({"$timestamp": *seconds as i64})
+            }
+            Value::Timestamp(seconds) => json!({"$timestamp": seconds}),
+        }
+    }
 
     #[test]
     fn values_become_plain_json() {

@@ -9,27 +9,24 @@
 mod actions;
 mod authority;
 mod buckets;
-mod cbor;
 mod claim;
 mod dialect;
 mod form;
 mod hosts;
 mod identify;
-mod json;
 mod query;
 mod rest;
 mod route;
 mod settle;
-mod text;
 mod transport;
-mod xml;
 
 use bytes::Bytes;
 
 use self::identify::{Reading, Wire};
-use self::json::Members;
 use crate::call::{Action, Call, Value};
 use crate::catalog::{Catalog, Operation, Protocol, Service};
+use crate::codec::json::Members;
+use crate::codec::{Model, cbor, json, text};
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name::AccessPoint;
@@ -105,7 +102,7 @@ pub fn actions_of(
     let params = match operation.input {
         Some(shape) => {
             let text = wanted.params.to_string();
-            json::decode(&service, shape, Members::All, text.as_bytes())?
+            json::decode(Model::exact(&service), shape, Members::All, text.as_bytes())?
         }
         None => Value::Structure(Vec::new()),
     };
@@ -240,8 +237,10 @@ fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
     let content = transport::content(input.head, input.whole()?)?;
     match (wire, input.operation.input) {
         _ if content.is_empty() => Ok(nothing()),
-        (Wire::Cbor, Some(shape)) => cbor::decode(input.service, shape, &content),
-        (Wire::Json, Some(shape)) => json::decode(input.service, shape, Members::All, &content),
+        (Wire::Cbor, Some(shape)) => cbor::decode(Model::exact(input.service), shape, &content),
+        (Wire::Json, Some(shape)) => {
+            json::decode(Model::exact(input.service), shape, Members::All, &content)
+        }
         (Wire::Json, None) if &*content == b"{}" => Ok(nothing()),
         (Wire::Cbor | Wire::Form(_) | Wire::Json | Wire::Rest { .. }, _) => Err(no_input()),
     }

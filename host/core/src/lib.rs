@@ -10,11 +10,13 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod access;
+pub mod answer;
 pub mod aws_chunked;
 pub mod aws_host;
 pub mod call;
 pub mod catalog;
 pub mod checksum;
+mod codec;
 pub mod destination;
 pub mod head;
 pub mod interpret;

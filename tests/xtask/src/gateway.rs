@@ -63,16 +63,18 @@ pub(crate) fn test(root: &Path, filter: Option<&str>) -> Result<()> {
     command
         .args(["test", "--locked", "--workspace"])
         .args(filter)
-        .env("PORTCULLIS_INPUTS", inputs(root)?)
+        .env("PORTCULLIS_INPUTS", generated(root, "inputs")?)
+        .env("PORTCULLIS_OUTPUTS", generated(root, "outputs")?)
         .env("PORTCULLIS_REQUIRE_PLUGINS", "1");
     call(&mut command)
 }
 
-/// Inputs of every operation, written by botocore's own serializers.
-fn inputs(root: &Path) -> Result<PathBuf> {
+/// `inputs` of every operation as botocore's own serializers write them, or `outputs` as its own
+/// parsers read them.
+fn generated(root: &Path, what: &str) -> Result<PathBuf> {
     let cache = setup::cache()?;
-    let path = cache.join("inputs.jsonl");
-    let script = root.join("tests/e2e/clients/generate_inputs.py");
+    let path = cache.join(format!("{what}.jsonl"));
+    let script = root.join(format!("tests/e2e/clients/generate_{what}.py"));
     let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     call(
         Command::new(cache.join("venv/bin/python"))

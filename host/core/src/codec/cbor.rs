@@ -1,14 +1,15 @@
-//! CBOR bodies (Smithy RPC v2), decoded by the model as strictly as JSON: no duplicate keys, no
-//! unknown members, no coercion, nothing after the value. Maps and lists may have an open end,
-//! because SDKs write them so; texts and blobs in pieces are refused, and so is every tag but the
-//! epoch timestamp's.
+//! CBOR bodies (Smithy RPC v2), decoded by the model as strictly as JSON: no duplicate keys,
+//! nothing after the value and, where the reading is exact, no unknown members and no coercion.
+//! Maps and lists may have an open end, because SDKs write them so; texts and blobs in pieces are
+//! refused in requests, and so is every tag but the epoch timestamp's.
 
 use bytes::Bytes;
 use ciborium_ll::{Decoder as Puller, Header};
 
+use super::Model;
 use super::text::{duplicate, quote, repeated, wrong_type};
 use crate::call::Value;
-use crate::catalog::{Service, Shape, ShapeId, Structure};
+use crate::catalog::{Shape, ShapeId, Structure};
 use crate::refusal::Refusal;
 
 const MAX_DEPTH: u8 = 100;
@@ -20,20 +21,21 @@ const EPOCH: u64 = 1;
 const FALSE: u8 = 20;
 const TRUE: u8 = 21;
 const NULL: u8 = 22;
+const UNDEFINED: u8 = 23;
 
 /// Decodes a body that is one structure.
 ///
 /// # Errors
 /// [`Refusal::Malformed`] for bytes that are not CBOR, [`Refusal::Ambiguous`] for duplicate keys,
 /// [`Refusal::InvalidInput`] for what the model does not have.
-pub(super) fn decode(service: &Service, shape: ShapeId, bytes: &[u8]) -> Result<Value, Refusal> {
+pub(crate) fn decode(model: Model<'_>, shape: ShapeId, bytes: &[u8]) -> Result<Value, Refusal> {
     let mut decoder = Decoder {
-        service,
+        model,
         rest: bytes,
         values: 0,
     };
     let place = Place {
-        shape: service.shape(shape).ok_or(Refusal::Internal)?,
+        shape: model.shape(shape)?,
         name: "the body",
         depth: 0,
     };
@@ -53,7 +55,7 @@ struct Place<'a> {
 }
 
 struct Decoder<'a> {
-    service: &'a Service,
+    model: Model<'a>,
     rest: &'a [u8],
     values: u32,
 }
@@ -65,12 +67,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn value_of(&mut self, header: Header, place: Place<'a>) -> Result<Value, Refusal> {
-        self.values += 1;
-        if self.values > MAX_VALUES || place.depth > MAX_DEPTH {
-            let text = "the body has too many values or is nested too deeply";
-            return Err(Refusal::InvalidInput(text.to_owned()));
-        }
-        if header == Header::Simple(NULL) {
+        self.count(place.depth)?;
+        let undefined = header == Header::Simple(UNDEFINED) && self.model.is_tolerant();
+        if header == Header::Simple(NULL) || undefined {
             return Ok(Value::Null);
         }
         match (place.shape, header) {
@@ -85,8 +84,15 @@ impl<'a> Decoder<'a> {
                 let below = self.below(place, *member, place.name)?;
                 self.list(below, length)
             }
+            (Shape::String { .. }, Header::Text(None)) if self.model.is_tolerant() => {
+                let text = String::from_utf8(self.pieces()?).map_err(|_| malformed())?;
+                Ok(Value::String(text))
+            }
             (Shape::String { .. }, Header::Text(length)) => {
                 self.text(length).map(|text| Value::String(text.to_owned()))
+            }
+            (Shape::Blob { .. }, Header::Bytes(None)) if self.model.is_tolerant() => {
+                Ok(Value::Blob(self.pieces()?.into()))
             }
             (Shape::Blob { .. }, Header::Bytes(length)) => {
                 let bytes = self.take(length)?;
@@ -99,8 +105,72 @@ impl<'a> Decoder<'a> {
                     .map(Value::Timestamp)
                     .ok_or_else(|| mismatch(place))
             }
-            (shape, header) => scalar(shape, header).ok_or_else(|| mismatch(place)),
+            (shape, header) => match scalar(shape, header) {
+                Some(value) => Ok(value),
+                None if self.model.is_tolerant() => self.other(header, place),
+                None => Err(mismatch(place)),
+            },
         }
+    }
+
+    fn count(&mut self, depth: u8) -> Result<(), Refusal> {
+        self.values += 1;
+        if self.values > MAX_VALUES || depth > MAX_DEPTH {
+            let text = "the body has too many values or is nested too deeply";
+            return Err(Refusal::InvalidInput(text.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A scalar of an answer that is of another type than the model's.
+    fn other(&mut self, header: Header, place: Place<'a>) -> Result<Value, Refusal> {
+        match (place.shape, header) {
+            (Shape::List { .. } | Shape::Map { .. } | Shape::Structure(_), _) => {
+                Err(mismatch(place))
+            }
+            (Shape::Timestamp(_), header) if number(header).is_some() => {
+                Ok(Value::Timestamp(number(header).unwrap_or_default()))
+            }
+            (_, Header::Text(length)) => {
+                self.text(length).map(|text| Value::String(text.to_owned()))
+            }
+            (_, Header::Simple(FALSE)) => Ok(Value::Boolean(false)),
+            (_, Header::Simple(TRUE)) => Ok(Value::Boolean(true)),
+            (_, header) => integer(header)
+                .map(Value::Integer)
+                .or_else(|| number(header).map(Value::Float))
+                .ok_or_else(|| mismatch(place)),
+        }
+    }
+
+    /// Passes over a member that the model does not have.
+    fn skip(&mut self, header: Header, depth: u8) -> Result<(), Refusal> {
+        self.count(depth)?;
+        match header {
+            Header::Array(length) => self.skip_items(length, depth),
+            Header::Map(length) => {
+                let pairs = length.map(|length| length.saturating_mul(2));
+                self.skip_items(pairs, depth)
+            }
+            Header::Bytes(None) | Header::Text(None) => self.pieces().map(|_| ()),
+            Header::Bytes(length) | Header::Text(length) => self.take(length).map(|_| ()),
+            Header::Tag(_) => {
+                let header = self.pull()?;
+                self.skip(header, depth + 1)
+            }
+            Header::Float(_) | Header::Negative(_) | Header::Positive(_) | Header::Simple(_) => {
+                Ok(())
+            }
+            Header::Break => Err(malformed()),
+        }
+    }
+
+    fn skip_items(&mut self, length: Option<usize>, depth: u8) -> Result<(), Refusal> {
+        let mut left = length;
+        while let Some(header) = self.next(&mut left)? {
+            self.skip(header, depth + 1)?;
+        }
+        Ok(())
     }
 
     fn structure(
@@ -117,13 +187,18 @@ impl<'a> Decoder<'a> {
             let named = |member: &&crate::catalog::Member| {
                 member.location_name.as_deref().unwrap_or(&member.name) == key
             };
-            let member = structure.members.iter().find(named).ok_or_else(|| {
-                Refusal::InvalidInput(format!(
+            let Some(member) = structure.members.iter().find(named) else {
+                if self.model.is_tolerant() {
+                    let header = self.pull()?;
+                    self.skip(header, place.depth + 1)?;
+                    continue;
+                }
+                return Err(Refusal::InvalidInput(format!(
                     "`{}` is not a member of `{}`; names are case-sensitive",
                     quote(key),
                     structure.name
-                ))
-            })?;
+                )));
+            };
             if seen.contains(&member.name.as_str()) {
                 return Err(duplicate(&member.name));
             }
@@ -134,7 +209,8 @@ impl<'a> Decoder<'a> {
                 entries.push((member.name.clone(), value));
             }
         }
-        if structure.union && entries.len() != 1 {
+        let newer = self.model.is_tolerant() && entries.is_empty();
+        if structure.union && entries.len() != 1 && !newer {
             return Err(wrong_type(place.name, "a map with exactly one member"));
         }
         Ok(Value::Structure(entries))
@@ -177,7 +253,7 @@ impl<'a> Decoder<'a> {
 
     fn below(&self, place: Place<'a>, shape: ShapeId, name: &'a str) -> Result<Place<'a>, Refusal> {
         Ok(Place {
-            shape: self.service.shape(shape).ok_or(Refusal::Internal)?,
+            shape: self.model.shape(shape)?,
             name,
             depth: place.depth + 1,
         })
@@ -208,6 +284,28 @@ impl<'a> Decoder<'a> {
         let (bytes, rest) = taken.ok_or_else(malformed)?;
         self.rest = rest;
         Ok(bytes)
+    }
+
+    /// The bytes of an answer's text or blob that comes in pieces (RFC 8949 §3.2.3).
+    fn pieces(&mut self) -> Result<Vec<u8>, Refusal> {
+        let mut whole = Vec::new();
+        loop {
+            match self.pull()? {
+                Header::Break => return Ok(whole),
+                Header::Bytes(Some(length)) | Header::Text(Some(length)) => {
+                    whole.extend_from_slice(self.take(Some(length))?);
+                }
+                Header::Array(_)
+                | Header::Bytes(None)
+                | Header::Float(_)
+                | Header::Map(_)
+                | Header::Negative(_)
+                | Header::Positive(_)
+                | Header::Simple(_)
+                | Header::Tag(_)
+                | Header::Text(None) => return Err(malformed()),
+            }
+        }
     }
 
     fn pull(&mut self) -> Result<Header, Refusal> {

@@ -1,6 +1,6 @@
 //! JSON bodies, decoded straight into [`Value`] by the model, in one pass and one reading: no
-//! duplicate keys at any depth (after unescaping), no unknown members, no member in another case,
-//! no coercion between types, nothing after the value.
+//! duplicate keys at any depth (after unescaping), nothing after the value and, where the reading
+//! is exact, no unknown members, no member in another case, no coercion between types.
 //!
 //! A modelled structure member that is `null` counts as absent, as AWS documents it; `null`
 //! elements of lists and maps stay, because sparse collections mean them.
@@ -10,10 +10,11 @@ mod member;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::member::MemberKey;
-use super::text::{blob, duplicate, repeated, timestamp, wrong_type};
+use super::Model;
+use super::text::{self, blob, duplicate, repeated, timestamp, wrong_type};
 use crate::call::Value;
 use crate::catalog::{Endpoints, Member, Service, Shape, ShapeId, Structure, TimestampFormat};
 use crate::refusal::Refusal;
@@ -26,7 +27,7 @@ const MAX_VALUES: u32 = 2_500_000;
 
 /// Which members a body may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Members {
+pub(crate) enum Members {
     /// All of the structure's.
     All,
     /// Those that HTTP does not carry elsewhere.
@@ -38,20 +39,20 @@ pub(super) enum Members {
 /// # Errors
 /// [`Refusal::Malformed`] for bytes that are not JSON, [`Refusal::Ambiguous`] for duplicate keys,
 /// [`Refusal::InvalidInput`] for what the model does not have.
-pub(super) fn decode(
-    service: &Service,
+pub(crate) fn decode(
+    model: Model<'_>,
     shape: ShapeId,
     members: Members,
     bytes: &[u8],
 ) -> Result<Value, Refusal> {
     let decoder = Decoder {
-        service,
+        model,
         refusal: RefCell::new(None),
         values: Cell::new(0),
     };
     let seed = Seed {
         decoder: &decoder,
-        shape: service.shape(shape).ok_or(Refusal::Internal)?,
+        shape: model.shape(shape)?,
         format: None,
         name: "the body",
         depth: 0,
@@ -67,7 +68,7 @@ pub(super) fn decode(
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn document(bytes: &[u8]) -> Result<Value, Refusal> {
+pub(crate) fn document(bytes: &[u8]) -> Result<Value, Refusal> {
     let nothing = Service {
         name: String::new(),
         operations: Vec::new(),
@@ -77,12 +78,12 @@ pub(super) fn document(bytes: &[u8]) -> Result<Value, Refusal> {
             exceptions: Vec::new(),
         },
     };
-    decode(&nothing, ShapeId(0), Members::All, bytes)
+    decode(Model::exact(&nothing), ShapeId(0), Members::All, bytes)
 }
 
 /// What all seeds of one body share. serde's errors are text, so the refusal travels beside them.
 struct Decoder<'a> {
-    service: &'a Service,
+    model: Model<'a>,
     refusal: RefCell<Option<Refusal>>,
     values: Cell<u32>,
 }
@@ -126,7 +127,7 @@ impl<'a> Seed<'a> {
             let refusal = Refusal::InvalidInput("the body is nested too deeply".to_owned());
             return self.decoder.refuse(refusal);
         }
-        let Some(shape) = self.decoder.service.shape(shape) else {
+        let Some(shape) = self.decoder.model.service.shape(shape) else {
             return self.decoder.refuse(Refusal::Internal);
         };
         Ok(Self {
@@ -149,6 +150,23 @@ impl<'a> Seed<'a> {
         })
     }
 
+    /// A scalar of another type than the model's: refused, or what JSON says it is.
+    fn other<E: Error>(self, value: Value) -> Result<Value, E> {
+        let scalar = match self.shape {
+            Shape::Blob { .. }
+            | Shape::Boolean
+            | Shape::Float
+            | Shape::Integer
+            | Shape::String { .. }
+            | Shape::Timestamp(_) => true,
+            Shape::Document | Shape::List { .. } | Shape::Map { .. } | Shape::Structure(_) => false,
+        };
+        if scalar && self.decoder.model.is_tolerant() {
+            return Ok(value);
+        }
+        self.wrong_type()
+    }
+
     fn wrong_type<T, E: Error>(self) -> Result<T, E> {
         let expected = match self.shape {
             Shape::Blob { .. } => "base64 text",
@@ -165,21 +183,7 @@ impl<'a> Seed<'a> {
     }
 
     fn timestamp_format(self) -> TimestampFormat {
-        let own = match self.shape {
-            Shape::Timestamp(own) => *own,
-            Shape::Blob { .. }
-            | Shape::Boolean
-            | Shape::Document
-            | Shape::Float
-            | Shape::Integer
-            | Shape::List { .. }
-            | Shape::Map { .. }
-            | Shape::String { .. }
-            | Shape::Structure(_) => None,
-        };
-        self.format
-            .or(own)
-            .unwrap_or(TimestampFormat::UnixTimestamp)
+        text::format_of(self.shape, self.format, TimestampFormat::UnixTimestamp)
     }
 
     fn number<E: Error>(self, number: f64) -> Result<Value, E> {
@@ -195,11 +199,15 @@ impl<'a> Seed<'a> {
             | Shape::Map { .. }
             | Shape::String { .. }
             | Shape::Structure(_)
-            | Shape::Timestamp(_) => self.wrong_type(),
+            | Shape::Timestamp(_) => self.other(Value::Float(number)),
         }
     }
 
     fn text<E: Error>(self, text: &str) -> Result<Value, E> {
+        if self.decoder.model.is_tolerant() {
+            let format = self.timestamp_format();
+            return self.other_text(text::tolerant(self.shape, text.to_owned(), format));
+        }
         let value = match self.shape {
             Shape::String { .. } | Shape::Document => Some(Value::String(text.to_owned())),
             Shape::Blob { .. } => blob(text).map(Value::Blob),
@@ -219,6 +227,19 @@ impl<'a> Seed<'a> {
         value.map_or_else(|| self.wrong_type(), Ok)
     }
 
+    fn other_text<E: Error>(self, value: Value) -> Result<Value, E> {
+        match self.shape {
+            Shape::List { .. } | Shape::Map { .. } | Shape::Structure(_) => self.wrong_type(),
+            Shape::Blob { .. }
+            | Shape::Boolean
+            | Shape::Document
+            | Shape::Float
+            | Shape::Integer
+            | Shape::String { .. }
+            | Shape::Timestamp(_) => Ok(value),
+        }
+    }
+
     fn structure<A: MapAccess<'a>>(
         self,
         structure: &'a Structure,
@@ -230,7 +251,11 @@ impl<'a> Seed<'a> {
             seed: self,
             structure,
         };
-        while let Some((index, member)) = map.next_key_seed(key)? {
+        while let Some(found) = map.next_key_seed(key)? {
+            let Some((index, member)) = found else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
             if seen.contains(&index) {
                 return self.decoder.refuse(duplicate(&member.name));
             }
@@ -240,7 +265,8 @@ impl<'a> Seed<'a> {
                 entries.push((member.name.clone(), value));
             }
         }
-        if structure.union && entries.len() != 1 {
+        let newer = self.decoder.model.is_tolerant() && entries.is_empty();
+        if structure.union && entries.len() != 1 && !newer {
             let expected = "an object with exactly one member";
             return self.decoder.refuse(wrong_type(self.name, expected));
         }
@@ -297,7 +323,7 @@ impl<'a> Visitor<'a> for Seed<'a> {
             | Shape::Map { .. }
             | Shape::String { .. }
             | Shape::Structure(_)
-            | Shape::Timestamp(_) => self.wrong_type(),
+            | Shape::Timestamp(_) => self.other(Value::Boolean(value)),
         }
     }
 
@@ -308,20 +334,24 @@ impl<'a> Visitor<'a> for Seed<'a> {
     fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
         match self.shape {
             Shape::Integer | Shape::Document => Ok(Value::Integer(value)),
+            Shape::Float | Shape::Timestamp(_) => self.number(value as f64),
             Shape::Blob { .. }
             | Shape::Boolean
-            | Shape::Float
             | Shape::List { .. }
             | Shape::Map { .. }
             | Shape::String { .. }
-            | Shape::Structure(_)
-            | Shape::Timestamp(_) => self.number(value as f64),
+            | Shape::Structure(_) => self.other(Value::Integer(value)),
         }
     }
 
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "beyond an i64 there is only the double, as for JavaScript's parsers"
+    )]
     fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
+            Err(_) if self.decoder.model.is_tolerant() => self.number(value as f64),
             Err(_) => self.wrong_type(),
         }
     }

@@ -1,12 +1,13 @@
 //! Scalars that arrive as text: in a query or form parameter, a header, a URI label, an XML
-//! element. One spelling per value: what two parsers could read differently is refused.
+//! element. One spelling per value: what two parsers could read differently is refused. Answers
+//! have [`tolerant`].
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::macros::format_description;
 
 use crate::call::Value;
@@ -25,7 +26,7 @@ const QUOTED: usize = 80;
 ///
 /// # Errors
 /// [`Refusal::InvalidInput`] naming the member when the text is not such a scalar.
-pub(super) fn scalar(
+pub(crate) fn scalar(
     name: &str,
     shape: &Shape,
     text: String,
@@ -39,8 +40,7 @@ pub(super) fn scalar(
         Shape::Float => (float(&text).map(Value::Float), "a number"),
         Shape::Integer => (integer(&text).map(Value::Integer), "an integer"),
         Shape::Timestamp(shape) => {
-            let format = own.or(*shape).unwrap_or(usual);
-            let seconds = timestamp(&text, format);
+            let seconds = timestamp(&text, own.or(*shape).unwrap_or(usual));
             (seconds.map(Value::Timestamp), "a timestamp")
         }
         Shape::Document | Shape::List { .. } | Shape::Map { .. } | Shape::Structure(_) => {
@@ -50,13 +50,72 @@ pub(super) fn scalar(
     value.ok_or_else(|| wrong_type(name, expected))
 }
 
+/// Reads a scalar of an answer: in its modelled form, in another form of the same type that AWS is
+/// known to write, or else as the text it is. Never fails.
+pub(crate) fn tolerant(shape: &Shape, text: String, format: TimestampFormat) -> Value {
+    let value = match shape {
+        Shape::Blob { .. } => loose_blob(&text).map(Value::Blob),
+        Shape::Boolean => boolean(&text).map(Value::Boolean),
+        Shape::Float => float(text.trim()).map(Value::Float),
+        Shape::Integer => text.trim().parse().ok().map(Value::Integer),
+        Shape::Timestamp(_) => any_timestamp(&text, format).map(Value::Timestamp),
+        Shape::Document
+        | Shape::List { .. }
+        | Shape::Map { .. }
+        | Shape::String { .. }
+        | Shape::Structure(_) => None,
+    };
+    value.unwrap_or(Value::String(text))
+}
+
+/// How a timestamp is written: as its member says, else its shape, else its protocol.
+pub(crate) fn format_of(
+    shape: &Shape,
+    own: Option<TimestampFormat>,
+    usual: TimestampFormat,
+) -> TimestampFormat {
+    let shape = match shape {
+        Shape::Timestamp(format) => *format,
+        Shape::Blob { .. }
+        | Shape::Boolean
+        | Shape::Document
+        | Shape::Float
+        | Shape::Integer
+        | Shape::List { .. }
+        | Shape::Map { .. }
+        | Shape::String { .. }
+        | Shape::Structure(_) => None,
+    };
+    own.or(shape).unwrap_or(usual)
+}
+
+/// Base64 in lines or without its padding.
+pub(crate) fn loose_blob(text: &str) -> Option<Bytes> {
+    if let Some(bytes) = blob(text) {
+        return Some(bytes);
+    }
+    let plain: String = text
+        .chars()
+        .filter(|character| !character.is_ascii_whitespace() && *character != '=')
+        .collect();
+    STANDARD_NO_PAD.decode(plain).ok().map(Bytes::from)
+}
+
+/// A timestamp in the format it should have, or in one that no other can be taken for.
+fn any_timestamp(text: &str, format: TimestampFormat) -> Option<f64> {
+    timestamp(text, format)
+        .or_else(|| float(text).filter(|seconds| seconds.is_finite()))
+        .or_else(|| OffsetDateTime::parse(text, &Rfc3339).ok().map(seconds))
+        .or_else(|| OffsetDateTime::parse(text, &Rfc2822).ok().map(seconds))
+}
+
 /// The refusal for a member of the wrong type.
-pub(super) fn wrong_type(name: &str, expected: &str) -> Refusal {
+pub(crate) fn wrong_type(name: &str, expected: &str) -> Refusal {
     Refusal::InvalidInput(format!("`{}` must be {expected}", quote(name)))
 }
 
 /// A client's text, short and without control characters, fit for a message.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted: String = text
         .chars()
         .take(QUOTED)
@@ -70,7 +129,7 @@ pub(super) fn quote(text: &str) -> String {
 
 /// The key that is there twice. Sorting keeps a body of a million keys from costing more than
 /// n·log n, whatever the keys.
-pub(super) fn repeated(entries: &[(String, Value)]) -> Option<&str> {
+pub(crate) fn repeated(entries: &[(String, Value)]) -> Option<&str> {
     let mut keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     keys.windows(2).find_map(|pair| match pair {
@@ -80,17 +139,17 @@ pub(super) fn repeated(entries: &[(String, Value)]) -> Option<&str> {
 }
 
 /// The refusal for a key or member that is there twice.
-pub(super) fn duplicate(key: &str) -> Refusal {
+pub(crate) fn duplicate(key: &str) -> Refusal {
     Refusal::Ambiguous(format!("`{}` is there twice", quote(key)))
 }
 
 /// Strict base64: canonical, padded, without white space.
-pub(super) fn blob(text: &str) -> Option<Bytes> {
+pub(crate) fn blob(text: &str) -> Option<Bytes> {
     STANDARD.decode(text).ok().map(Bytes::from)
 }
 
 /// A timestamp in exactly that format, in seconds since the epoch.
-pub(super) fn timestamp(text: &str, format: TimestampFormat) -> Option<f64> {
+pub(crate) fn timestamp(text: &str, format: TimestampFormat) -> Option<f64> {
     match format {
         TimestampFormat::HttpDate => http_date(text),
         TimestampFormat::Iso8601 => iso8601(text),
@@ -214,6 +273,40 @@ mod tests {
             ("Infinity", UnixTimestamp, None),
         ] {
             assert_eq!(timestamp(text, format), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn answers_may_spell_scalars_in_other_ways() {
+        let timestamp = Shape::Timestamp(None);
+        let blob = Shape::Blob {
+            streaming: false,
+            requires_length: false,
+        };
+        let at = |seconds| Value::Timestamp(seconds);
+        for (shape, text, expected) in [
+            (&Shape::Integer, "007", Value::Integer(7)),
+            (&Shape::Integer, "x", Value::String("x".to_owned())),
+            (&Shape::Boolean, "True", Value::String("True".to_owned())),
+            (&timestamp, "2014-04-29T18:30:38Z", at(1_398_796_238.0)),
+            (&timestamp, "2014-04-29T20:30:38+02:00", at(1_398_796_238.0)),
+            (&timestamp, "1398796238.5", at(1_398_796_238.5)),
+            (
+                &timestamp,
+                "Tue, 29 Apr 2014 18:30:38 GMT",
+                at(1_398_796_238.0),
+            ),
+            (
+                &timestamp,
+                "Tue, 29 Apr 2014 18:30:38 +0000",
+                at(1_398_796_238.0),
+            ),
+            (&timestamp, "never", Value::String("never".to_owned())),
+            (&blob, "YWJj\nZA", Value::Blob(Bytes::from_static(b"abcd"))),
+            (&blob, "!", Value::String("!".to_owned())),
+        ] {
+            let usual = TimestampFormat::Iso8601;
+            assert_eq!(tolerant(shape, text.to_owned(), usual), expected, "{text}");
         }
     }
 

@@ -1,13 +1,14 @@
-//! XML bodies (restXml), decoded by the model. The document is read into a small tree first: no
-//! DTD, no processing instruction, no comment, no CDATA, no entity but XML's five, no attribute or
+//! XML bodies, decoded by the model. The document is read into a small tree first, in an exact
+//! reading without DTD, processing instruction, comment, CDATA, entity but XML's five, attribute or
 //! namespace that the model does not have; then the tree is read as a [`Value`].
 
-mod tree;
+pub(crate) mod tree;
 
 use self::tree::Element;
-use super::text::{duplicate, quote, repeated, scalar, wrong_type};
+use super::Model;
+use super::text::{self, duplicate, quote, repeated, scalar, wrong_type};
 use crate::call::Value;
-use crate::catalog::{Location, Member, Service, Shape, ShapeId, Structure, TimestampFormat};
+use crate::catalog::{Location, Member, Shape, ShapeId, Structure, TimestampFormat};
 use crate::refusal::Refusal;
 
 /// Decodes a body whose root element stands for a structure.
@@ -15,24 +16,36 @@ use crate::refusal::Refusal;
 /// # Errors
 /// [`Refusal::Malformed`] for bytes that are not plain XML, [`Refusal::Ambiguous`] for an element
 /// that is there twice, [`Refusal::InvalidInput`] for what the model does not have.
-pub(super) fn decode(
-    service: &Service,
+pub(crate) fn decode(
+    model: Model<'_>,
     shape: ShapeId,
     root_name: &str,
     bytes: &[u8],
 ) -> Result<Value, Refusal> {
-    let root = tree::parse(bytes)?;
+    let root = tree::parse(bytes, model.reading)?;
     if root.name != root_name {
         return Err(Refusal::InvalidInput(format!(
             "the root element must be `{root_name}`, not `{}`",
             quote(&root.name)
         )));
     }
-    Decoder { service }.value(shape, None, &root)
+    element(model, shape, &root)
+}
+
+/// Decodes an element that stands for a shape, whatever its name.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn element(
+    model: Model<'_>,
+    shape: ShapeId,
+    element: &Element,
+) -> Result<Value, Refusal> {
+    Decoder { model }.value(shape, None, element)
 }
 
 struct Decoder<'a> {
-    service: &'a Service,
+    model: Model<'a>,
 }
 
 impl Decoder<'_> {
@@ -42,7 +55,7 @@ impl Decoder<'_> {
         member: Option<&Member>,
         element: &Element,
     ) -> Result<Value, Refusal> {
-        let shape = self.service.shape(shape).ok_or(Refusal::Internal)?;
+        let shape = self.model.shape(shape)?;
         match shape {
             Shape::Structure(structure) => self.structure(structure, element),
             Shape::List {
@@ -53,21 +66,45 @@ impl Decoder<'_> {
                 let name = location_name.as_deref().unwrap_or("member");
                 self.list(*member, element, name)
             }
-            Shape::Map { .. } => self.map(shape, element.container()?, "entry"),
+            Shape::Map { .. } => self.map(shape, self.container(element)?, "entry"),
             Shape::Blob { .. }
             | Shape::Boolean
             | Shape::Document
             | Shape::Float
             | Shape::Integer
             | Shape::String { .. }
-            | Shape::Timestamp(_) => scalar(
-                &element.name,
-                shape,
-                element.text()?,
-                member.and_then(|member| member.timestamp),
-                TimestampFormat::Iso8601,
-            ),
+            | Shape::Timestamp(_) => {
+                let format = member.and_then(|member| member.timestamp);
+                self.scalar(shape, format, element)
+            }
         }
+    }
+
+    fn scalar(
+        &self,
+        shape: &Shape,
+        own: Option<TimestampFormat>,
+        element: &Element,
+    ) -> Result<Value, Refusal> {
+        let usual = TimestampFormat::Iso8601;
+        if !self.model.is_tolerant() {
+            return scalar(&element.name, shape, element.text()?, own, usual);
+        }
+        let text = element.loose_text()?;
+        let textual = matches!(shape, Shape::Blob { .. } | Shape::String { .. });
+        if text.is_empty() && !textual {
+            return Ok(Value::Null);
+        }
+        let format = text::format_of(shape, own, usual);
+        Ok(text::tolerant(shape, text.to_owned(), format))
+    }
+
+    /// In an exact reading only a structure has attributes.
+    fn container<'e>(&self, element: &'e Element) -> Result<&'e Element, Refusal> {
+        if self.model.is_tolerant() {
+            return Ok(element);
+        }
+        element.container()
     }
 
     fn structure(&self, structure: &Structure, element: &Element) -> Result<Value, Refusal> {
@@ -77,19 +114,58 @@ impl Decoder<'_> {
             if done.contains(&child.name.as_str()) {
                 continue;
             }
+            let Some(member) = self.find(structure, &child.name, Kind::Element)? else {
+                continue;
+            };
             done.push(&child.name);
-            let member = find(structure, &child.name, Kind::Element)?;
             let same: Vec<&Element> = element.named(&child.name).collect();
             let value = self.member(member, &same)?;
-            entries.push((member.name.clone(), value));
+            if value != Value::Null {
+                entries.push((member.name.clone(), value));
+            }
         }
-        if structure.union && entries.len() != 1 {
+        let newer = self.model.is_tolerant() && entries.is_empty();
+        if structure.union && entries.len() != 1 && !newer {
             return Err(wrong_type(
                 &element.name,
                 "an element with exactly one member",
             ));
         }
         Ok(Value::Structure(entries))
+    }
+
+    /// The member of that name, or nothing where the reading is tolerant.
+    fn find<'s>(
+        &self,
+        structure: &'s Structure,
+        name: &str,
+        kind: Kind,
+    ) -> Result<Option<&'s Member>, Refusal> {
+        let found = structure.members.iter().find(|member| {
+            self.wire_name(member) == name
+                && member.location == Location::Body
+                && member.xml_attribute == (kind == Kind::Attribute)
+        });
+        if found.is_none() && !self.model.is_tolerant() {
+            return Err(unknown(name, &structure.name));
+        }
+        Ok(found)
+    }
+
+    /// In answers a flattened list may go by the name of its elements, as botocore reads it.
+    fn wire_name<'s>(&'s self, member: &'s Member) -> &'s str {
+        let own = member.location_name.as_ref().unwrap_or(&member.name);
+        if !self.model.is_tolerant() {
+            return own;
+        }
+        match self.model.service.shape(member.shape) {
+            Some(Shape::List {
+                location_name: Some(name),
+                flattened,
+                ..
+            }) if *flattened || member.flattened => name,
+            Some(_) | None => own,
+        }
     }
 
     fn attributes(
@@ -99,8 +175,10 @@ impl Decoder<'_> {
     ) -> Result<Vec<(String, Value)>, Refusal> {
         let mut entries = Vec::new();
         for (name, text) in &element.attributes {
-            let member = find(structure, name, Kind::Attribute)?;
-            let shape = self.service.shape(member.shape).ok_or(Refusal::Internal)?;
+            let Some(member) = self.find(structure, name, Kind::Attribute)? else {
+                continue;
+            };
+            let shape = self.model.shape(member.shape)?;
             let usual = TimestampFormat::Iso8601;
             let value = scalar(name, shape, text.clone(), member.timestamp, usual)?;
             entries.push((member.name.clone(), value));
@@ -110,7 +188,7 @@ impl Decoder<'_> {
 
     /// All elements of one name are one member: the elements of a flattened list or map, or one.
     fn member(&self, member: &Member, elements: &[&Element]) -> Result<Value, Refusal> {
-        let shape = self.service.shape(member.shape).ok_or(Refusal::Internal)?;
+        let shape = self.model.shape(member.shape)?;
         match shape {
             Shape::List {
                 member: element,
@@ -142,8 +220,8 @@ impl Decoder<'_> {
 
     fn list(&self, member: ShapeId, list: &Element, name: &str) -> Result<Value, Refusal> {
         let mut values = Vec::new();
-        for element in list.container()?.children()? {
-            if element.name != name {
+        for element in self.container(list)?.children()? {
+            if element.name != name && !self.model.is_tolerant() {
                 return Err(unknown(&element.name, &list.name));
             }
             values.push(self.value(member, None, element)?);
@@ -152,11 +230,36 @@ impl Decoder<'_> {
     }
 
     fn map(&self, shape: &Shape, map: &Element, entry: &str) -> Result<Value, Refusal> {
+        let children = map.children()?;
         let entries: Vec<&Element> = map.named(entry).collect();
-        if entries.len() != map.children()?.len() {
+        if self.model.is_tolerant() {
+            return self.entries(shape, &children.iter().collect::<Vec<_>>());
+        }
+        if entries.len() != children.len() {
             return Err(wrong_type(&map.name, "a map of `entry` elements"));
         }
         self.entries(shape, &entries)
+    }
+
+    /// Key and value of a map's entry: nothing else and in this order, in an exact reading.
+    fn pair<'e>(
+        &self,
+        entry: &'e Element,
+        key: &str,
+        value: &str,
+    ) -> Result<(&'e Element, &'e Element), Refusal> {
+        let wrong = || wrong_type(&entry.name, "a pair of a key and a value");
+        if self.model.is_tolerant() {
+            let one = |name| {
+                let mut found = entry.named(name);
+                found.next().filter(|_| found.next().is_none())
+            };
+            return one(key).zip(one(value)).ok_or_else(wrong);
+        }
+        match entry.container()?.children()? {
+            [first, second] if first.name == key && second.name == value => Ok((first, second)),
+            _ => Err(wrong()),
+        }
     }
 
     fn entries(&self, shape: &Shape, elements: &[&Element]) -> Result<Value, Refusal> {
@@ -172,17 +275,12 @@ impl Decoder<'_> {
         };
         let mut entries: Vec<(String, Value)> = Vec::new();
         for element in elements {
-            let [first, second] = element.container()?.children()? else {
-                return Err(wrong_type(&element.name, "a pair of a key and a value"));
-            };
-            let named = first.name == key_name.as_deref().unwrap_or("key")
-                && second.name == value_name.as_deref().unwrap_or("value");
+            let key_name = key_name.as_deref().unwrap_or("key");
+            let value_name = value_name.as_deref().unwrap_or("value");
+            let (first, second) = self.pair(element, key_name, value_name)?;
             let Value::String(text) = self.value(*key, None, first)? else {
                 return Err(Refusal::Internal);
             };
-            if !named {
-                return Err(wrong_type(&element.name, "a pair of a key and a value"));
-            }
             entries.push((text, self.value(*value, None, second)?));
         }
         if let Some(key) = repeated(&entries) {
@@ -197,19 +295,6 @@ impl Decoder<'_> {
 enum Kind {
     Attribute,
     Element,
-}
-
-fn find<'s>(structure: &'s Structure, name: &str, kind: Kind) -> Result<&'s Member, Refusal> {
-    structure
-        .members
-        .iter()
-        .find(|member| {
-            let own = member.location_name.as_ref().unwrap_or(&member.name);
-            own == name
-                && member.location == Location::Body
-                && member.xml_attribute == (kind == Kind::Attribute)
-        })
-        .ok_or_else(|| unknown(name, &structure.name))
 }
 
 fn unknown(name: &str, holder: &str) -> Refusal {

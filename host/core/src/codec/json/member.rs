@@ -1,4 +1,5 @@
-//! The keys of a modelled object: resolved to members while they are read, without a copy.
+//! The keys of a modelled object: resolved to members while they are read, without a copy. In a
+//! tolerant reading an unknown key is nobody's.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use serde::de::{DeserializeSeed, Error, Visitor};
 
 use super::{Members, Seed};
 use crate::catalog::{Location, Member, Structure};
-use crate::interpret::text::quote;
+use crate::codec::text::quote;
 use crate::refusal::Refusal;
 
 /// Reads a key as a member of a structure.
@@ -17,7 +18,7 @@ pub(super) struct MemberKey<'a> {
 }
 
 impl<'a> DeserializeSeed<'a> for MemberKey<'a> {
-    type Value = (usize, &'a Member);
+    type Value = Option<(usize, &'a Member)>;
 
     fn deserialize<D: serde::Deserializer<'a>>(self, input: D) -> Result<Self::Value, D::Error> {
         input.deserialize_str(self)
@@ -25,7 +26,7 @@ impl<'a> DeserializeSeed<'a> for MemberKey<'a> {
 }
 
 impl<'a> Visitor<'a> for MemberKey<'a> {
-    type Value = (usize, &'a Member);
+    type Value = Option<(usize, &'a Member)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
@@ -37,7 +38,8 @@ impl<'a> Visitor<'a> for MemberKey<'a> {
             name == key && (self.seed.members == Members::All || unbound(member))
         };
         match self.structure.members.iter().enumerate().find(named) {
-            Some(found) => Ok(found),
+            Some(found) => Ok(Some(found)),
+            None if self.seed.decoder.model.is_tolerant() => Ok(None),
             None => self.seed.decoder.refuse(Refusal::InvalidInput(format!(
                 "`{}` is not a member of `{}`; names are case-sensitive",
                 quote(key),

@@ -1,25 +1,30 @@
 //! The plain subset of XML that AWS clients send, as a tree. Anything else in XML's toolbox is
-//! refused rather than interpreted; depth, attributes and elements are bounded.
+//! refused rather than interpreted, but in answers comments, prefixes and the like are taken as
+//! every XML parser takes them; depth, attributes and elements are bounded.
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
-use super::super::text::quote;
+use crate::codec::Reading;
+use crate::codec::text::quote;
 use crate::refusal::Refusal;
 
 const MAX_ATTRIBUTES: usize = 8;
+const MAX_ANSWERED_ATTRIBUTES: usize = 64;
 const MAX_DEPTH: usize = 40;
 const MAX_ELEMENTS: usize = 200_000;
+/// EC2 lists ten thousand things of fifty elements each in an answer.
+const MAX_ANSWERED_ELEMENTS: usize = 1_000_000;
 
 /// The one namespace prefix AWS uses in requests, for `xsi:type`.
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 /// One element; namespace declarations are checked and dropped.
 #[derive(Debug, Default)]
-pub(super) struct Element {
-    pub(super) name: String,
-    pub(super) attributes: Vec<(String, String)>,
+pub(crate) struct Element {
+    pub(crate) name: String,
+    pub(crate) attributes: Vec<(String, String)>,
     children: Vec<Self>,
     text: String,
     returns: bool,
@@ -27,7 +32,7 @@ pub(super) struct Element {
 
 impl Element {
     /// The elements below, of an element without text of its own.
-    pub(super) fn children(&self) -> Result<&[Self], Refusal> {
+    pub(crate) fn children(&self) -> Result<&[Self], Refusal> {
         if self.text.chars().all(is_space) {
             return Ok(&self.children);
         }
@@ -38,7 +43,7 @@ impl Element {
     }
 
     /// The same element, if it has no attributes.
-    pub(super) fn container(&self) -> Result<&Self, Refusal> {
+    pub(crate) fn container(&self) -> Result<&Self, Refusal> {
         if self.attributes.is_empty() {
             return Ok(self);
         }
@@ -46,13 +51,13 @@ impl Element {
     }
 
     /// The children of that name.
-    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Self> {
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The text of an element that holds nothing else. A carriage return is refused: XML parsers
     /// differ in whether they turn it into a line feed.
-    pub(super) fn text(&self) -> Result<String, Refusal> {
+    pub(crate) fn text(&self) -> Result<String, Refusal> {
         if !self.children.is_empty() || !self.attributes.is_empty() {
             return Err(invalid(&self.name, "must hold text only"));
         }
@@ -63,20 +68,48 @@ impl Element {
         }
         Ok(self.text.clone())
     }
+
+    /// The text of an answer's element, whatever attributes it has.
+    pub(crate) fn loose_text(&self) -> Result<&str, Refusal> {
+        if !self.children.is_empty() {
+            return Err(invalid(&self.name, "must hold text only"));
+        }
+        Ok(&self.text)
+    }
+
+    /// The child of that name, of which there must not be a second one.
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&Self>, Refusal> {
+        let mut found = self.named(name);
+        let first = found.next();
+        match found.next() {
+            None => Ok(first),
+            Some(_) => Err(super::duplicate(name)),
+        }
+    }
+
+    /// The child of that name, if there is only one.
+    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+        let mut found = self.named(name);
+        found.next().filter(|_| found.next().is_none())
+    }
 }
 
-/// Reads a document.
+/// Reads a document. S3 keeps a connection alive with white space before an answer.
 ///
 /// # Errors
 /// [`Refusal::Malformed`] or [`Refusal::Ambiguous`].
-pub(super) fn parse(bytes: &[u8]) -> Result<Element, Refusal> {
-    let text = std::str::from_utf8(bytes)
+pub(crate) fn parse(bytes: &[u8], reading: Reading) -> Result<Element, Refusal> {
+    let mut text = std::str::from_utf8(bytes)
         .map_err(|_| Refusal::Malformed("the XML body is not UTF-8".to_owned()))?;
-    if text.starts_with('\u{feff}') {
-        return Err(not_plain("a byte order mark"));
+    match reading {
+        Reading::Exact if text.starts_with('\u{feff}') => {
+            return Err(not_plain("a byte order mark"));
+        }
+        Reading::Exact => {}
+        Reading::Tolerant => text = text.trim_start_matches('\u{feff}').trim_start(),
     }
     let mut reader = Reader::from_str(text);
-    let mut parser = Parser::default();
+    let mut parser = Parser::new(reading);
     loop {
         let event = reader
             .read_event()
@@ -95,8 +128,8 @@ enum Progress {
     More,
 }
 
-#[derive(Default)]
 struct Parser {
+    reading: Reading,
     open: Vec<Element>,
     root: Option<Element>,
     elements: usize,
@@ -104,6 +137,16 @@ struct Parser {
 }
 
 impl Parser {
+    fn new(reading: Reading) -> Self {
+        Self {
+            reading,
+            open: Vec::new(),
+            root: None,
+            elements: 0,
+            events: 0,
+        }
+    }
+
     fn take(&mut self, event: Event<'_>) -> Result<Progress, Refusal> {
         self.events += 1;
         match event {
@@ -118,9 +161,11 @@ impl Parser {
             Event::Decl(declaration) => self.declaration(&declaration)?,
             Event::Eof if self.open.is_empty() => return Ok(Progress::Done),
             Event::Eof => return Err(malformed("the XML body ends inside an element")),
+            Event::DocType(_) => return Err(not_plain("a document type")),
+            Event::CData(data) if self.reading == Reading::Tolerant => self.text(&data)?,
+            Event::Comment(_) | Event::PI(_) if self.reading == Reading::Tolerant => {}
             Event::CData(_) => return Err(not_plain("a CDATA section")),
             Event::Comment(_) => return Err(not_plain("a comment")),
-            Event::DocType(_) => return Err(not_plain("a document type")),
             Event::PI(_) => return Err(not_plain("a processing instruction")),
         }
         Ok(Progress::More)
@@ -128,7 +173,11 @@ impl Parser {
 
     fn start(&mut self, start: &BytesStart<'_>) -> Result<(), Refusal> {
         self.elements += 1;
-        if self.elements > MAX_ELEMENTS || self.open.len() >= MAX_DEPTH {
+        let most = match self.reading {
+            Reading::Exact => MAX_ELEMENTS,
+            Reading::Tolerant => MAX_ANSWERED_ELEMENTS,
+        };
+        if self.elements > most || self.open.len() >= MAX_DEPTH {
             return Err(Refusal::InvalidInput(
                 "the XML body has too many or too deep elements".to_owned(),
             ));
@@ -136,13 +185,15 @@ impl Parser {
         if self.root.is_some() {
             return Err(malformed("the XML body has two root elements"));
         }
-        let name = start.name().0.to_owned();
-        if name.contains(':') {
-            return Err(not_plain("a namespace prefix"));
-        }
-        let attributes = attributes(start)?;
+        let name = start.name().0;
+        let name = match (name.rsplit_once(':'), self.reading) {
+            (None, _) => name,
+            (Some((_, local)), Reading::Tolerant) => local,
+            (Some(_), Reading::Exact) => return Err(not_plain("a namespace prefix")),
+        };
+        let attributes = attributes(start, self.reading)?;
         self.open.push(Element {
-            name,
+            name: name.to_owned(),
             attributes,
             ..Element::default()
         });
@@ -162,8 +213,15 @@ impl Parser {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
+        if !text.contains('\r') {
+            return self.push(text);
+        }
+        if self.reading == Reading::Tolerant {
+            // XML 1.0 §2.11.
+            return self.push(&text.replace("\r\n", "\n").replace('\r', "\n"));
+        }
         if let Some(element) = self.open.last_mut() {
-            element.returns |= text.contains('\r');
+            element.returns = true;
         }
         self.push(text)
     }
@@ -196,19 +254,23 @@ impl Parser {
             None => true,
             Some(encoding) => encoding.is_ok_and(|name| name.eq_ignore_ascii_case("utf-8")),
         };
-        if self.events > 1 || !version || !encoding {
+        if (self.events > 1 && self.reading == Reading::Exact) || !version || !encoding {
             return Err(not_plain("a declaration other than XML 1.0 in UTF-8"));
         }
         Ok(())
     }
 }
 
-fn attributes(start: &BytesStart<'_>) -> Result<Vec<(String, String)>, Refusal> {
+fn attributes(start: &BytesStart<'_>, reading: Reading) -> Result<Vec<(String, String)>, Refusal> {
+    let most = match reading {
+        Reading::Exact => MAX_ATTRIBUTES,
+        Reading::Tolerant => MAX_ANSWERED_ATTRIBUTES,
+    };
     let mut attributes = Vec::new();
     for (count, attribute) in start.attributes().enumerate() {
         let attribute = attribute
             .map_err(|error| Refusal::Malformed(format!("the body is not valid XML: {error}")))?;
-        if count >= MAX_ATTRIBUTES {
+        if count >= most {
             return Err(not_plain("an element with many attributes"));
         }
         let value = attribute
@@ -217,6 +279,7 @@ fn attributes(start: &BytesStart<'_>) -> Result<Vec<(String, String)>, Refusal> 
         match attribute.key.0 {
             "xmlns" => {}
             "xmlns:xsi" if value == XSI => {}
+            name if name.starts_with("xmlns") && reading == Reading::Tolerant => {}
             name if name.starts_with("xmlns") => return Err(not_plain("a namespace")),
             name => attributes.push((name.to_owned(), value.into_owned())),
         }

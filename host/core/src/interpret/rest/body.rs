@@ -6,9 +6,10 @@ use bytes::Bytes;
 use super::{shape_of, wire_name, wrong_body};
 use crate::call::Value;
 use crate::catalog::{Location, Member, Protocol, Shape, Structure};
+use crate::codec::json::{self, Members};
+use crate::codec::{Model, xml};
 use crate::interpret::claim::{header, is_form, media_type};
-use crate::interpret::json::{self, Members};
-use crate::interpret::{Input, route, transport, xml};
+use crate::interpret::{Input, route, transport};
 use crate::refusal::Refusal;
 use crate::sigv4::Payload;
 
@@ -43,9 +44,14 @@ pub(super) fn decode(
     media(input)?;
     let body = if input.protocol == Protocol::RestXml {
         let name = input.operation.input_location_name.as_deref();
-        xml::decode(input.service, shape, name.unwrap_or(&structure.name), bytes)?
+        xml::decode(
+            Model::exact(input.service),
+            shape,
+            name.unwrap_or(&structure.name),
+            bytes,
+        )?
     } else {
-        json::decode(input.service, shape, Members::Unbound, bytes)?
+        json::decode(Model::exact(input.service), shape, Members::Unbound, bytes)?
     };
     match body {
         Value::Structure(members) => entries.extend(members),
@@ -130,9 +136,15 @@ fn modelled(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal
     media(input)?;
     if input.protocol == Protocol::RestXml {
         let name = wire_name(member);
-        return xml::decode(input.service, member.shape, name, bytes).map(Some);
+        return xml::decode(Model::exact(input.service), member.shape, name, bytes).map(Some);
     }
-    json::decode(input.service, member.shape, Members::All, bytes).map(Some)
+    json::decode(
+        Model::exact(input.service),
+        member.shape,
+        Members::All,
+        bytes,
+    )
+    .map(Some)
 }
 
 /// An operation without a body has none, or the empty object that some clients send.

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::call::CallDigest;
+use crate::call::tests::plain;
 
 #[test]
 #[expect(
@@ -166,26 +167,5 @@ fn empty_blobs(given: &mut Json, got: &mut Json) {
                 *value == json!({"$blob": ""}) || *value == json!("") || *value == json!({});
             !(empty && one.get(name).is_none())
         });
-    }
-}
-
-fn plain(value: &Value) -> Json {
-    match value {
-        Value::Blob(bytes) => json!({"$blob": STANDARD.encode(bytes)}),
-        Value::Boolean(value) => json!(value),
-        Value::Float(value) => json!(value),
-        Value::Integer(value) => json!(value),
-        Value::List(elements) => elements.iter().map(plain).collect(),
-        Value::Map(entries) | Value::Structure(entries) => entries
-            .iter()
-            .map(|(name, value)| (name.clone(), plain(value)))
-            .collect(),
-        Value::Null => Json::Null,
-        Value::Stream => json!({"$stream": true}),
-        Value::String(text) => json!(text),
-        Value::Timestamp(seconds) if seconds.fract() == 0.0 => {
-            json!({"$timestamp": *seconds as i64})
-        }
-        Value::Timestamp(seconds) => json!({"$timestamp": seconds}),
     }
 }
