@@ -24,6 +24,8 @@ fn call(service: &str, operation: &str, members: &[(&str, Value)]) -> Call {
         }],
         host_prefix: None,
         signing_name: service.to_owned(),
+        variant: crate::destination::Variant::Plain,
+        addressing: crate::destination::Addressing::Path,
     }
 }
 
