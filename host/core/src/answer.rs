@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, Member, Operation, Protocol, Service, Shape, Shape
 use crate::codec::json::Members;
 use crate::codec::xml::tree::{self, Element};
 use crate::codec::{Model, Reading, cbor, json, xml};
-use crate::refusal::Refusal;
+use crate::refusal::{Fault, Refusal};
 
 pub use self::error::ServiceError;
 pub use self::late::LateError;
@@ -138,6 +138,22 @@ impl Expected {
     pub fn is_event_stream(&self) -> bool {
         self.reader()
             .is_ok_and(|reader| reader.event_stream().is_some())
+    }
+
+    /// Whose fault an error is that ends the answer's event stream: AWS's, unless the model has it
+    /// and does not say so.
+    pub fn event_fault(&self, code: &str) -> Fault {
+        let reader = self.reader().ok();
+        let stream = reader.and_then(|reader| reader.event_stream());
+        let member = stream.and_then(|(stream, _)| {
+            let mut members = stream.members.iter();
+            members.find(|member| member.name == code)
+        });
+        let shape = member.and_then(|member| structure(&self.service, member.shape));
+        match shape.and_then(|shape| shape.error.as_ref()) {
+            Some(error) if error.status.is_none_or(|status| status < 500) => Fault::Downstream,
+            Some(_) | None => Fault::Upstream,
+        }
     }
 
     fn operation(&self) -> Option<&Operation> {

@@ -24,7 +24,6 @@ from encode_outputs import Cbor, Json, Xml, frame, header, in_body, wire_name
 from generate_inputs import TEXTS, blob
 
 ABSENT = object()
-EVENTS = False
 HEADER_TEXTS = ["a", "Ab9", "a b", "x+y=z&w?%2F", 'quo"te', "a,b", "k=v; w", "W/\"x\""]
 XML_TEXTS = ["", " lead and trail ", "a\r\nb", "]]>", "&amp;"]
 FLOATS = [0.5, -2.25, 1.0, 1e10, 3.125, float("nan"), float("inf"), float("-inf")]
@@ -498,7 +497,7 @@ def cases(model, seed):
                 continue
             rng = random.Random(f"{seed}/{model.service_name}/{name}/{protocol}")
             yield f"{model.service_name} {name} {protocol}", Case(model, operation, protocol, rng).output
-            if operation.has_event_stream_output and EVENTS:
+            if operation.has_event_stream_output:
                 yield f"{model.service_name} {name} {protocol} events", Case(model, operation, protocol, rng).events
     for operation, error in reached.values():
         for protocol in protocols:

@@ -11,6 +11,8 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::call::tests::plain;
+use crate::event_stream::Frame;
+use crate::event_stream::events::{Direction, Event, Events};
 
 #[test]
 #[expect(
@@ -40,6 +42,7 @@ fn generated_answers_are_read_as_botocore_reads_them() {
     let count = |class: &str| tally.get(class).map_or(0, Vec::len);
     assert!(count("equal output") > 20_000, "{report}");
     assert!(count("equal error") > 4_000, "{report}");
+    assert!(count("equal events") > 20, "{report}");
     assert!(
         tally.keys().all(|class| class.starts_with("equal")),
         "{report}"
@@ -68,6 +71,7 @@ fn judge(case: &Json) -> (String, String) {
     };
     let read = match kind {
         "output" | "error" => whole(&expected, case),
+        "events" => events(&expected, &case["expected"]),
         _ => return ("unknown kind".to_owned(), name),
     };
     match read {
@@ -109,6 +113,36 @@ fn whole(expected: &Expected, case: &Json) -> Result<Json, Unreadable> {
             "members": plain(&error.members),
         }),
     })
+}
+
+/// Each message by itself: botocore stops at the first exception.
+fn events(expected: &Expected, messages: &Json) -> Result<Json, Unreadable> {
+    let operation = expected.operation().unwrap();
+    let events = Events::new(
+        &expected.service,
+        operation,
+        expected.protocol,
+        Direction::Output,
+    )
+    .unwrap();
+    let mut read = Vec::new();
+    for message in messages.as_array().unwrap() {
+        let bytes = STANDARD.decode(message["frame"].as_str().unwrap()).unwrap();
+        let (name, exception, value) = match events.decode(&Frame::parse(bytes.into()).unwrap())? {
+            Event::Event { name, value } => (name, false, value),
+            Event::Exception { name, value } => (name, true, value),
+            Event::Error { .. } | Event::Initial(_) | Event::Unknown { .. } => {
+                return Err(Unreadable("another event".to_owned()));
+            }
+        };
+        read.push(json!({
+            "frame": message["frame"],
+            "name": name,
+            "exception": exception,
+            "value": plain(&value),
+        }));
+    }
+    Ok(Json::Array(read))
 }
 
 fn protocol(name: &str, json_version: &str) -> Protocol {
