@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{Request, Response, Version};
 use portcullis_core::access::{Advice, Effect, Session};
+use portcullis_core::answer::Expected;
 use portcullis_core::call::Call;
 use portcullis_core::catalog::Catalog;
 use portcullis_core::interpret;
@@ -39,6 +40,7 @@ pub struct Progress {
     reason: Option<String>,
     generation: Option<(u64, Vec<(String, String)>)>,
     params: Option<serde_json::Value>,
+    expected: Option<Expected>,
     timings: Vec<(&'static str, u32)>,
     stopwatch: Stopwatch,
 }
@@ -67,6 +69,7 @@ impl Progress {
             reason: None,
             generation: None,
             params: None,
+            expected: None,
             timings: Vec::with_capacity(Step::ALL.len()),
             stopwatch: Stopwatch::start(),
         })
@@ -108,6 +111,7 @@ impl Progress {
         self.caller.dialect = interpret::call_dialect(call);
         self.facts = Some(facts.clone());
         self.params = Some(redact::recordable(Catalog::embedded(), call));
+        self.expected = Expected::of(Catalog::embedded(), call);
     }
 
     /// The plugins were asked.
@@ -225,6 +229,11 @@ impl Progress {
             timings: &self.timings,
             ..Outcome::new(end, clock::now())
         }
+    }
+
+    /// What is known of AWS's answer before it comes.
+    pub fn expected(&self) -> Option<&Expected> {
+        self.expected.as_ref()
     }
 
     /// How long each step took so far.

@@ -1,17 +1,22 @@
 //! The end of a call that was sent or was about to be: the outcome becomes durable, then the agent
 //! is answered.
 
+mod watch;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use portcullis_core::answer::request_id;
+use portcullis_core::event_stream::Corrupt;
 use portcullis_core::record::{End, Outcome};
 use portcullis_core::refusal::Refusal;
 
+use self::watch::{Failure, Watch};
 use crate::audit::{Audit, Recorded, Replying};
 use crate::body::{BoxError, ResponseBody};
 use crate::clock;
@@ -72,6 +77,7 @@ impl Reply {
         progress: &Progress,
     ) -> Result<Response<ResponseBody>, Ended> {
         let (head, body) = answer.into_parts();
+        let mut watch = Watch::new(progress.expected(), &head);
         let request_id = request_id(&head.headers).map(str::to_owned);
         let outcome = Outcome {
             status: Some(head.status.as_u16()),
@@ -81,19 +87,20 @@ impl Reply {
             ..Outcome::new(End::Answered, clock::now())
         };
         if body.size_hint().upper().is_some_and(|upper| upper <= WHOLE) {
-            return match body.collect().await {
-                Ok(whole) => {
-                    let bytes = whole.to_bytes();
-                    let outcome = Outcome {
-                        response_bytes: Some(bytes.len() as u64),
-                        ..outcome
-                    };
-                    let recorded = self.audit.outcome(self.recorded, &outcome).await;
-                    recorded.map_err(Ended::Recorded)?;
-                    Ok(Response::from_parts(head, ResponseBody::from(bytes)))
-                }
-                Err(_) => Err(self.broken(outcome).await),
+            let Ok(whole) = body.collect().await else {
+                return Err(self.broken(outcome).await);
             };
+            let bytes = watch.pass(whole.to_bytes());
+            let Ok(failure) = watch.finish() else {
+                return Err(self.broken(outcome).await);
+            };
+            let outcome = Outcome {
+                response_bytes: Some(bytes.len() as u64),
+                ..failed(outcome, failure.as_ref())
+            };
+            let recorded = self.audit.outcome(self.recorded, &outcome).await;
+            recorded.map_err(Ended::Recorded)?;
+            return Ok(Response::from_parts(head, ResponseBody::from(bytes)));
         }
         let replying = self.audit.head(self.recorded, &outcome).await;
         let replying = replying.map_err(Ended::Recorded)?;
@@ -101,7 +108,9 @@ impl Reply {
             length: body.size_hint().exact(),
             body,
             bytes: 0,
+            passed: 0,
             withheld: None,
+            watch,
             state: State::Streaming(replying),
             audit: self.audit,
         };
@@ -119,24 +128,30 @@ impl Reply {
     }
 }
 
-/// AWS's own id of a call, under the names its services give it.
-fn request_id(headers: &HeaderMap) -> Option<&str> {
-    ["x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id"]
-        .into_iter()
-        .find_map(|name| headers.get(name))
-        .and_then(|value| value.to_str().ok())
+/// An outcome with the error that AWS answered with. Its message is left out: it may repeat what
+/// the call said.
+fn failed<'a>(outcome: Outcome<'a>, failure: Option<&'a Failure>) -> Outcome<'a> {
+    Outcome {
+        error_code: failure.map(|failure| failure.code.as_str()),
+        error_class: failure.map(|failure| failure.fault.as_str()),
+        ..outcome
+    }
 }
 
 /// A streamed answer that does not end in good order before its end is recorded: one that cannot be
-/// recorded is reset.
+/// recorded is reset, and so is one whose events are corrupt.
 struct RecordedStream {
     body: ResponseBody,
     /// The answer's `Content-Length`, where it has one.
     length: Option<u64>,
+    /// How many came.
     bytes: u64,
+    /// How many of them went on, or are withheld.
+    passed: u64,
     /// The frame that completes the length. A server stops asking once it has that many bytes, so
     /// recording afterwards would never happen.
     withheld: Option<Frame<Bytes>>,
+    watch: Watch,
     state: State,
     audit: Arc<Audit>,
 }
@@ -154,7 +169,11 @@ impl RecordedStream {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Streaming(replying) => {
-                let recording = end(self.audit.clone(), replying, self.bytes);
+                let failure = match std::mem::take(&mut self.watch).finish() {
+                    Ok(failure) => failure,
+                    Err(corrupt) => return self.poll_corrupt(corrupt),
+                };
+                let recording = end(self.audit.clone(), replying, self.bytes, failure);
                 self.state = State::Recording(Box::pin(recording));
                 self.poll_end(context)
             }
@@ -172,14 +191,28 @@ impl RecordedStream {
             State::Done => Poll::Ready(None),
         }
     }
+
+    /// Gives up: what was withheld is dropped, and the record says that the answer was interrupted.
+    fn poll_corrupt(&mut self, corrupt: Corrupt) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.withheld = None;
+        self.state = State::Done;
+        Poll::Ready(Some(Err(BoxError::from(corrupt))))
+    }
 }
 
-async fn end(audit: Arc<Audit>, replying: Replying, bytes: u64) -> Result<(), Refusal> {
+async fn end(
+    audit: Arc<Audit>,
+    replying: Replying,
+    bytes: u64,
+    failure: Option<Failure>,
+) -> Result<(), Refusal> {
     let outcome = Outcome {
         response_bytes: Some(bytes),
         ..Outcome::new(End::Answered, clock::now())
     };
-    audit.end(replying, &outcome).await
+    audit
+        .end(replying, &failed(outcome, failure.as_ref()))
+        .await
 }
 
 impl Body for RecordedStream {
@@ -194,17 +227,29 @@ impl Body for RecordedStream {
         if !matches!(stream.state, State::Streaming(_)) {
             return stream.poll_end(context);
         }
-        match ready!(Pin::new(&mut stream.body).poll_frame(context)) {
-            Some(Ok(frame)) => {
-                stream.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if stream.length == Some(stream.bytes) {
-                    stream.withheld = Some(frame);
-                    return stream.poll_end(context);
-                }
-                Poll::Ready(Some(Ok(frame)))
+        loop {
+            if let Err(corrupt) = stream.watch.check() {
+                return stream.poll_corrupt(corrupt);
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => stream.poll_end(context),
+            let frame = match ready!(Pin::new(&mut stream.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return stream.poll_end(context),
+            };
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            };
+            stream.bytes += data.len() as u64;
+            let passed = stream.watch.pass(data);
+            stream.passed += passed.len() as u64;
+            if stream.length == Some(stream.bytes) {
+                stream.withheld = Some(Frame::data(passed));
+                return stream.poll_end(context);
+            }
+            if !passed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(passed))));
+            }
         }
     }
 
@@ -218,6 +263,9 @@ impl Body for RecordedStream {
 impl RecordedStream {
     fn sent(&self) -> u64 {
         let withheld = self.withheld.as_ref().and_then(Frame::data_ref);
-        self.bytes - withheld.map_or(0, |data| data.len() as u64)
+        self.passed - withheld.map_or(0, |data| data.len() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests;

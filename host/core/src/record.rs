@@ -241,7 +241,8 @@ pub struct Outcome<'a> {
     /// Bytes of the response body, where it was read whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<u64>,
-    /// The error code the agent is given, e.g. `AccessDeniedException`.
+    /// The error code the agent is given, by the gateway or by AWS, e.g. `AccessDeniedException`;
+    /// also of an error that AWS answered behind a status of success.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "text::short"
@@ -250,7 +251,7 @@ pub struct Outcome<'a> {
     /// Whose fault an error is: `downstream`, `upstream` or `internal`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_class: Option<&'a str>,
-    /// What the agent was told.
+    /// What the gateway told the agent. AWS's own words are not kept: they may repeat parameters.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "text::short"
