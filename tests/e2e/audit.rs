@@ -104,6 +104,24 @@ fn one_record(gateway: &Gateway, word: &str) -> Value {
 }
 
 #[test]
+fn what_aws_refuses_is_recorded_with_its_code() {
+    let gateway = &stage().gateway;
+    let session = gateway.session(READ_ONLY, &stage().idp.token("agent-ci"));
+    let host = gateway.host();
+    let table = describe(&host, "audit-missing-table").sign(&session);
+    assert_eq!(gateway.send(&table.bytes()).status, 400);
+    let record = one_record(gateway, "audit-missing-table");
+    assert_eq!(record["outcome"], "answered");
+    assert_eq!(record["error_code"], "ResourceNotFoundException");
+    assert_eq!(record["error_class"], "downstream");
+    assert_eq!(record["error_message"], Value::Null);
+    let bucket = Call::s3(&host, "GET", "/audit-missing-bucket?acl", b"").sign(&session);
+    assert_eq!(gateway.send(&bucket.bytes()).status, 404);
+    let record = one_record(gateway, "audit-missing-bucket");
+    assert_eq!(record["error_code"], "NoSuchBucket");
+}
+
+#[test]
 fn a_denied_call_is_recorded_with_its_rule() {
     let gateway = &stage().gateway;
     let token = stage().idp.token("agent-power");
