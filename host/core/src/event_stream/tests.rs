@@ -7,7 +7,7 @@ use serde_json::json;
 use super::events::{Direction, Event, Events};
 use super::*;
 use crate::call::Value;
-use crate::catalog::{Catalog, Protocol};
+use crate::catalog::{Catalog, Protocol, Shape};
 
 /// Writes a message; the reverse of what is tested.
 pub(crate) fn frame(headers: &[(&str, HeaderValue)], payload: &[u8]) -> Vec<u8> {
@@ -318,6 +318,55 @@ fn what_an_agent_streams_is_read_exactly() {
     ] {
         assert!(medical(bytes).is_err());
     }
+}
+
+/// No service of the catalog has header members, so one of an event's is made one.
+#[test]
+fn members_in_headers_are_read() {
+    let mut service = (*Catalog::embedded().service("kinesis").unwrap()).clone();
+    for shape in &mut service.shapes {
+        if let Shape::Structure(event) = shape
+            && event.name == "SubscribeToShardEvent"
+        {
+            event.members[1].event_header = true;
+        }
+    }
+    let mut operation = service.operation("SubscribeToShard").unwrap().clone();
+    operation.input = operation.output;
+    let read = |direction, header: HeaderValue, payload: &[u8]| {
+        let headers = [
+            (":message-type", string("event")),
+            (":event-type", string("SubscribeToShardEvent")),
+            ("ContinuationSequenceNumber", header),
+        ];
+        let events = Events::new(&service, &operation, Protocol::Json11, direction).unwrap();
+        let event = events.decode(&Frame::parse(frame(&headers, payload).into()).unwrap());
+        event.map(|event| match &event {
+            Event::Event { value, .. } => value.to_json(),
+            Event::Error { .. }
+            | Event::Exception { .. }
+            | Event::Initial(_)
+            | Event::Unknown { .. } => panic!("{event:?}"),
+        })
+    };
+    for direction in [Direction::Input, Direction::Output] {
+        assert_eq!(
+            read(direction, string("7"), br#"{"Records":[]}"#),
+            Ok(json!({"ContinuationSequenceNumber": "7", "Records": []}))
+        );
+        let twice = read(
+            direction,
+            string("7"),
+            br#"{"ContinuationSequenceNumber":"8"}"#,
+        );
+        assert!(twice.is_err());
+    }
+    let number = HeaderValue::Integer(7);
+    assert!(read(Direction::Input, number.clone(), b"").is_err());
+    assert_eq!(
+        read(Direction::Output, number, b""),
+        Ok(json!({"ContinuationSequenceNumber": 7}))
+    );
 }
 
 proptest! {

@@ -109,6 +109,15 @@ fn heads_are_read_although_they_are_not_ascii() {
 }
 
 #[test]
+fn line_ends_are_one_line_feed_and_references_are_kept() {
+    let copied = "<CopyObjectResult><ETag>a\r\nb\rc&#13;<![CDATA[<d>]]></ETag></CopyObjectResult>";
+    assert_eq!(
+        s3("CopyObject").body(copied).output().to_json(),
+        json!({"CopyObjectResult": {"ETag": "a\nb\nc\r<d>"}})
+    );
+}
+
+#[test]
 fn an_object_is_never_looked_into() {
     let given = s3("GetObject").body("<Error><Code>NoSuchKey</Code></Error>");
     let body = given.output();
