@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod escape_hatches;
 mod hostile;
 mod policies;
 mod reload;

@@ -12,7 +12,7 @@ use wit_component::ComponentEncoder;
 use crate::gateway::{cargo, target_dir};
 use crate::setup::{self, WASM_TARGET, call};
 
-const PLUGINS: &[&str] = &["cedar"];
+const PLUGINS: &[&str] = &["cedar", "escape-hatches"];
 /// A small stack makes a fresh instance cheaper to reset; Cedar parses in it with room to spare.
 const STACK: &str = "link-arg=-zstack-size=262144";
 
