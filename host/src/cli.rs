@@ -15,6 +15,7 @@ use crate::environment::{self, EnvArgs};
 use crate::explain::{self, ExplainArgs};
 use crate::health::{self, HealthArgs};
 use crate::init::{self, InitArgs};
+use crate::mint::{self, MintArgs};
 use crate::plugin_list::{self, PluginListArgs};
 use crate::serve;
 use crate::terminal;
@@ -58,6 +59,8 @@ enum Command {
     Init(InitArgs),
     /// Print the variables that point an AWS client at this gateway.
     Env(EnvArgs),
+    /// Ask a gateway for a presigned URL, an EKS or RDS token or an ECR password.
+    Mint(MintArgs),
     /// Read the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -111,6 +114,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Init(args) => init::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mint(args) => mint::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => health::run(&path, &args),
         Command::Serve => with_config(&path, |config| {
             serve::run(config).map(|()| ExitCode::SUCCESS)

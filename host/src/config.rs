@@ -32,6 +32,8 @@ pub struct Config {
     pub plugin_grants: Vec<PluginGrant>,
     /// Policy files handed to plugins that ask for them.
     pub policies_dir: PathBuf,
+    /// The longest life of what is minted for use outside the gateway.
+    pub mint_longest: Duration,
     /// Whose tokens are accepted.
     pub issuers: Vec<Issuer>,
     /// One AWS account each.
@@ -66,6 +68,11 @@ pub fn locate(argument: Option<&Path>) -> PathBuf {
 /// Whether colours are wanted: not if `NO_COLOR` is set to anything (no-color.org).
 pub fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A variable that an AWS client would read; an empty one counts as not set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The log filter, from `PORTCULLIS_LOG`.

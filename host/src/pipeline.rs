@@ -6,12 +6,13 @@
 //! holds, nothing sent before a permit and a durable intent exist.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use portcullis_core::access::{self, Session};
 use portcullis_core::catalog::Catalog;
-use portcullis_core::interpret::{self, interpret};
+use portcullis_core::interpret;
 use portcullis_core::refusal::{Refusal, wire};
 use portcullis_core::sigv4::{SignedRequest, VerifiedRequest};
 use portcullis_core::sts;
@@ -19,6 +20,7 @@ use portcullis_core::sts;
 use crate::audit::Audit;
 use crate::body::{Bodies, Intake, ResponseBody};
 use crate::credentials::Credentials;
+use crate::errand::Errand;
 use crate::key_ring::KeyRingFile;
 use crate::listener::{self, Peer};
 use crate::places::Places;
@@ -41,6 +43,7 @@ pub struct Gateway {
     pub(crate) audit: Arc<Audit>,
     pub(crate) credentials: Credentials,
     pub(crate) upstream: Upstream,
+    pub(crate) mint_longest: Duration,
     pub(crate) times: StepTimes,
 }
 
@@ -104,13 +107,13 @@ impl Gateway {
         let verified = signed.verify(&secret, admitted.payload, now)?;
         progress.end(Step::Verify, &self.times);
 
-        let call = interpret(self.catalog, &verified, place)?;
+        let (call, order) = self.understand(&verified, place)?;
         let facts = CallFacts::from(&call);
         progress.interpreted(&call, &facts);
         self.places.check_region(&session, &call)?;
         progress.end(Step::Interpret, &self.times);
-        let errand = sts::Request::of(&call)?;
-        if errand == Some(sts::Request::GetCallerIdentity) {
+        let errand = Errand::of(&call, order)?;
+        if errand == Some(Errand::Sts(sts::Request::GetCallerIdentity)) {
             return self.sign_in.caller_identity(&session, progress).await;
         }
 
@@ -121,8 +124,7 @@ impl Gateway {
         progress.consulted(&generation, &advice);
         let permit = access::decide(session, call, &advice, now)?;
         if let Some(errand) = errand {
-            progress.end(Step::Decide, &self.times);
-            return self.sign_in.answer(permit, &errand, progress).await;
+            return self.run_errand(permit, &errand, progress).await;
         }
         let outgoing = self.upstream.prepare(&permit, verified, admitted.stream)?;
         progress.permitted();

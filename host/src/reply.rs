@@ -58,6 +58,15 @@ impl Reply {
         &self.recorded
     }
 
+    /// Records how the call ended.
+    ///
+    /// # Errors
+    /// [`Refusal::AuditUnavailable`]: the answer is withheld.
+    pub async fn close(self, outcome: &Outcome<'_>) -> Result<(), Ended> {
+        let recorded = self.audit.outcome(self.recorded, outcome).await;
+        recorded.map_err(Ended::Recorded)
+    }
+
     /// Records that the call was not carried out, or that nobody knows.
     pub async fn refuse(self, refusal: Refusal, progress: &mut Progress) -> Ended {
         progress.refused(&refusal);

@@ -54,6 +54,9 @@ impl Front {
                 let role = rest.trim_start_matches("credentials/").to_owned();
                 self.container_credentials(&role, &request, peer).await
             }
+            (&Method::POST, rest) if rest.starts_with("mint/") => {
+                self.gateway.handle(request, peer).await
+            }
             _ => text(StatusCode::NOT_FOUND, "no such path\n"),
         }
     }

@@ -206,6 +206,7 @@ fn build(config: &Arc<Config>, audit: Arc<Audit>) -> anyhow::Result<Gateway> {
         audit,
         credentials: Credentials::new(&config.connections)?,
         upstream: Upstream::new(config)?,
+        mint_longest: config.mint_longest,
         times: StepTimes::new(),
     })
 }

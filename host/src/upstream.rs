@@ -28,11 +28,13 @@ use crate::config::{Config, Connection, Limits};
 
 mod answer;
 mod connect;
+mod mint;
 mod prepare;
 mod progress;
 mod request;
 mod route;
 
+pub use mint::Means;
 pub use route::{Bucket, Route};
 
 pub(crate) use connect::Connector;

@@ -21,6 +21,7 @@ mod denied;
 mod framing;
 mod http2;
 mod lifecycle;
+mod mint;
 mod reload;
 mod secrets;
 mod sessions;

@@ -271,7 +271,7 @@ fn takes_stream(reading: &Reading<'_>) -> bool {
 }
 
 /// A region that the partition does not have would end in a host name nobody has vetted.
-fn check_region(catalog: &Catalog, region: &str, place: &Place) -> Result<(), Refusal> {
+pub(crate) fn check_region(catalog: &Catalog, region: &str, place: &Place) -> Result<(), Refusal> {
     let known = catalog.index().partitions.iter().any(|partition| {
         partition.name == place.partition && partition.regions.iter().any(|own| own == region)
     });

@@ -21,6 +21,7 @@ pub mod destination;
 pub mod event_stream;
 pub mod head;
 pub mod interpret;
+pub mod mint;
 pub mod record;
 pub mod redact;
 pub mod refusal;

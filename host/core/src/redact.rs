@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::call::{Call, Value};
 use crate::catalog::{Catalog, Service, Shape, ShapeId, Structure};
+use crate::mint;
 
 /// What stands for a secret.
 const REDACTED: &str = "[redacted]";
@@ -17,6 +18,8 @@ pub fn recordable(catalog: &Catalog, call: &Call) -> Json {
     });
     match input {
         Some((service, shape)) => redacted(&service, shape, call.params()),
+        // What is ordered is no secret, and no service of AWS's model.
+        None if call.service() == mint::SERVICE => call.params().to_json(),
         None => json!({}),
     }
 }

@@ -26,6 +26,8 @@ use super::{
 
 /// The largest configuration file that is read.
 const MAX_BYTES: u64 = 1 << 20;
+/// What RDS and, nearly, EKS set themselves.
+const MINT_LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Something wrong with the configuration file.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -153,6 +155,8 @@ impl Check<'_> {
                 "this version keeps no state that gateways share; remove the key",
             );
         }
+        let longest = file.mint.longest.as_deref();
+        let mint_longest = self.duration("/mint/longest", longest, MINT_LONGEST);
         let issuers = self.issuers(file.oidc);
         let connections = self.connections(file.connections);
         Some(Config {
@@ -171,6 +175,7 @@ impl Check<'_> {
                 })
                 .collect(),
             policies_dir: self.path(file.policies.dir.as_deref(), "policies"),
+            mint_longest,
             issuers,
             connections,
         })

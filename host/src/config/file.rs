@@ -26,6 +26,9 @@ pub(super) struct ConfigFile {
     /// Policy files for the plugins that ask for them.
     #[serde(default)]
     pub(super) policies: Policies,
+    /// What works outside the gateway once it was handed out.
+    #[serde(default)]
+    pub(super) mint: Mint,
     /// Whose tokens are accepted. At least one issuer.
     #[schemars(length(min = 1))]
     pub(super) oidc: Vec<Issuer>,
@@ -148,6 +151,14 @@ pub(super) struct Plugins {
 pub(super) struct Policies {
     /// `*.cedar` files, hot-reloaded. Default `./policies`.
     pub(super) dir: Option<PathBuf>,
+}
+
+/// Presigned URLs and tokens made by `portcullis mint`, where policies permit it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mint {
+    /// The longest they live, ECR logins excepted. Default `15m`.
+    pub(super) longest: Option<String>,
 }
 
 /// An OpenID Connect issuer.

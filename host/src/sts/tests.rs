@@ -86,6 +86,7 @@ fn config(issuer: &str) -> Config {
         plugins_dir: "plugins".into(),
         plugin_grants: Vec::new(),
         policies_dir: "policies".into(),
+        mint_longest: HOUR,
         issuers: vec![config::Issuer {
             issuer: issuer.to_owned(),
             audience: vec!["portcullis".to_owned()],

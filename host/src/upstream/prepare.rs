@@ -57,7 +57,6 @@ pub(super) fn route(
     call: &Call,
     bucket: Option<&Bucket>,
 ) -> Result<Route, Refusal> {
-    let catalog = Catalog::embedded();
     let target = Target {
         service: call.service(),
         operation: call.operation(),
@@ -69,12 +68,25 @@ pub(super) fn route(
             Some(_) => Variant::Plain,
         },
     };
+    let model = (call.host_prefix(), call.signing_name());
+    destination(connection, &target, model, bucket)
+}
+
+/// The route to a target; `model` has the host prefix that the operation wants and the name its
+/// service signs as.
+pub(super) fn destination(
+    connection: &Connection,
+    target: &Target<'_>,
+    (host_prefix, signing_name): (Option<&str>, &str),
+    bucket: Option<&Bucket>,
+) -> Result<Route, Refusal> {
+    let catalog = Catalog::embedded();
     let destination = match (&connection.endpoint, bucket) {
         (Some(_), Some(bucket)) if !bucket.is_access_point() => {
-            Destination::build(catalog, &target, call.host_prefix())
+            Destination::build(catalog, target, host_prefix)
         }
-        (_, Some(bucket)) => Destination::s3(catalog, &target, &bucket.name),
-        (_, None) => Destination::build(catalog, &target, call.host_prefix()),
+        (_, Some(bucket)) => Destination::s3(catalog, target, &bucket.name),
+        (_, None) => Destination::build(catalog, target, host_prefix),
     };
     match (&connection.endpoint, destination) {
         (Some(endpoint), Ok(destination)) => Ok(Route::endpoint(
@@ -83,11 +95,9 @@ pub(super) fn route(
             destination.signing_region(),
         )),
         // An emulator may have what AWS does not have in that region.
-        (Some(endpoint), Err(DestinationError::NoEndpoint { .. })) => Ok(Route::endpoint(
-            endpoint,
-            call.signing_name(),
-            call.region(),
-        )),
+        (Some(endpoint), Err(DestinationError::NoEndpoint { .. })) => {
+            Ok(Route::endpoint(endpoint, signing_name, target.region))
+        }
         (None, Ok(destination)) => Ok(Route::aws(
             destination.host(),
             destination.addressing(),

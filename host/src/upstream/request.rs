@@ -217,7 +217,7 @@ fn not_text(_: http::header::ToStrError) -> Refusal {
     Refusal::Malformed("a header that must be signed is not visible ASCII".to_owned())
 }
 
-fn internal(step: &'static str, error: &dyn std::error::Error) -> Refusal {
+pub(super) fn internal(step: &'static str, error: &dyn std::error::Error) -> Refusal {
     tracing::error!(step, %error, "the call could not be signed");
     Refusal::Internal
 }

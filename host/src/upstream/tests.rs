@@ -85,6 +85,7 @@ fn config(endpoint: Option<Endpoint>) -> Config {
         plugins_dir: "plugins".into(),
         plugin_grants: Vec::new(),
         policies_dir: "policies".into(),
+        mint_longest: Duration::from_secs(900),
         issuers: Vec::new(),
         connections: vec![Connection {
             name: "dev".to_owned(),
