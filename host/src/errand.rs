@@ -11,7 +11,7 @@ use portcullis_core::mint::Order;
 use portcullis_core::record::{End, Outcome};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::VerifiedRequest;
-use portcullis_core::sts;
+use portcullis_core::{directory_bucket, sts};
 
 use crate::body::ResponseBody;
 use crate::clock;
@@ -34,11 +34,12 @@ impl Errand {
     /// What of a call that was understood the gateway does itself.
     ///
     /// # Errors
-    /// Those of [`sts::Request::of`].
+    /// Those of [`directory_bucket::check`] and [`sts::Request::of`].
     pub(crate) fn of(call: &Call, order: Option<Order>) -> Result<Option<Self>, Refusal> {
         if let Some(order) = order {
             return Ok(Some(Self::Mint(order)));
         }
+        directory_bucket::check(call)?;
         Ok(sts::Request::of(call)?.map(Self::Sts))
     }
 }

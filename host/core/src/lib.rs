@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod checksum;
 mod codec;
 pub mod destination;
+pub mod directory_bucket;
 pub mod event_stream;
 pub mod head;
 pub mod interpret;

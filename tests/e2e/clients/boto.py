@@ -141,6 +141,13 @@ def sts(prefix):
     sts.call("decode_authorization_message", EncodedMessage="abc")
 
 
+def express(bucket):
+    """An SDK asks for a session of its own before it touches a directory bucket."""
+    s3 = Counted("s3")
+    s3.call("put_object", Bucket=bucket, Key="k", Body=b"never stored")
+    s3.call("create_session", Bucket=bucket)
+
+
 def chain(role):
     """From the role the environment names to another one, and a call from there."""
     sts = Counted("sts")
@@ -197,5 +204,5 @@ def load(prefix):
 
 
 if __name__ == "__main__":
-    scenarios = (services, functions, objects, denied, sts, chain, sign_in, load)
+    scenarios = (services, functions, objects, denied, sts, chain, express, sign_in, load)
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

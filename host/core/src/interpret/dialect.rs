@@ -4,6 +4,7 @@
 use super::claim::{is_form, media_type};
 use crate::call::Call;
 use crate::catalog::{Catalog, Entry, Protocol};
+use crate::directory_bucket;
 use crate::head::Head;
 use crate::refusal::wire::Dialect;
 
@@ -23,7 +24,7 @@ pub fn dialect(catalog: &Catalog, head: &Head) -> Dialect {
     if head.headers.contains_key("x-amz-target") {
         return Dialect::Json11;
     }
-    if service == Some("s3") {
+    if matches!(service, Some("s3" | directory_bucket::SIGNING_NAME)) {
         return s3(head);
     }
     let form = is_form(media.as_deref());

@@ -12,6 +12,7 @@ use super::text::quote;
 use super::{Place, Request};
 use crate::catalog::{Catalog, Entry, Operation, Protocol, Service};
 use crate::destination::{Addressing, Variant};
+use crate::directory_bucket;
 use crate::refusal::Refusal;
 use crate::s3_name::Kind;
 use crate::sigv4::Payload;
@@ -76,6 +77,9 @@ pub(super) fn identify<'c>(
     request: &'c Request<'_>,
     place: &'c Place,
 ) -> Result<Vec<Reading<'c>>, Refusal> {
+    if request.scope.service == directory_bucket::SIGNING_NAME {
+        return Err(directory_bucket::refusal());
+    }
     let entries = candidates(catalog, &request.scope.service);
     if entries.is_empty() {
         return Err(Refusal::UnknownService(quote(&request.scope.service)));
