@@ -257,6 +257,9 @@ pub enum ArnSegment {
     /// - otherwise (ECS takes a cluster's ARN in a service's template) its partition, region and
     ///   account replace the template's, and what follows its last `/` or `:` is the name.
     NameOrArn(Vec<String>),
+    /// A Systems Manager parameter: a name or path, perhaps with `:version` or `:label` behind it, or
+    /// an ARN. Stands for the name without its first slash and without the selector.
+    Parameter(Vec<String>),
     /// The session's partition.
     Partition,
     /// An SQS queue URL: its last two path segments, `account:queue`. A value that is no such URL

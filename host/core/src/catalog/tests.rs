@@ -247,6 +247,7 @@ fn written(template: &ArnTemplate) -> String {
         ArnSegment::MapKeys(path) => format!("{{keys:{}}}", path.join(".")),
         ArnSegment::Member(path) => format!("{{{}}}", path.join(".")),
         ArnSegment::NameOrArn(path) => format!("{{name:{}}}", path.join(".")),
+        ArnSegment::Parameter(path) => format!("{{parameter:{}}}", path.join(".")),
         ArnSegment::QueueUrl(path) => format!("{{queue:{}}}", path.join(".")),
     });
     segments.collect()

@@ -124,6 +124,7 @@ fn fill(
                 |name, text, last| Some(name.name_or_arn(text, last))
             }
             ArnSegment::Member(_) => |name, text, _| Some(name.with(text)),
+            ArnSegment::Parameter(_) => |name, text, _| Some(name.parameter(text)),
             ArnSegment::QueueUrl(_) => |name, text, _| name.queue_url(text),
         };
         let values = values(segment, scope);
@@ -176,6 +177,7 @@ fn values(segment: &ArnSegment, scope: Scope<'_>) -> Vec<Option<String>> {
         | ArnSegment::Function(path)
         | ArnSegment::Member(path)
         | ArnSegment::NameOrArn(path)
+        | ArnSegment::Parameter(path)
         | ArnSegment::QueueUrl(path) => scope.find(path).into_iter().map(text).collect(),
         ArnSegment::MapKeys(path) => {
             let mut keys = Vec::new();

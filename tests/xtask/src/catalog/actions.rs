@@ -61,7 +61,8 @@ impl<'a> Actions<'a> {
         name: &str,
         operation: &Operation,
     ) -> anyhow::Result<Vec<ActionTemplate>> {
-        let input = Input::of(self.service, self.model, name, operation);
+        let aliases = self.table.members(self.service);
+        let input = Input::of(self.service, self.model, (name, operation), aliases);
         let mut actions = match self.table.needed(self.service, name) {
             Some(needed) => self.by_table(needed, &input)?,
             None => self.by_name(name, operation, &input)?,

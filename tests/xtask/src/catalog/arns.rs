@@ -3,11 +3,20 @@
 //! A wrong binding would let a policy judge another resource than the call touches, so a variable
 //! is bound only by name, and a template with an unbound variable is dropped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::catalog::{ArnSegment, ArnTemplate, When};
 
 use super::model::{Model, Operation, Reference, Shape};
+
+/// Where the reference says id and means the name that the caller chose.
+const IDS_ARE_NAMES: [&str; 5] = [
+    "databrew",
+    "iotfleetwise",
+    "personalize",
+    "route53-recovery-readiness",
+    "secretsmanager",
+];
 
 /// The members of an operation's input that can name a resource.
 #[derive(Debug)]
@@ -15,7 +24,11 @@ pub(crate) struct Input {
     members: Vec<Member>,
     /// The operation's name without its verb, normalised.
     noun: String,
+    /// A name in the input may be the new one.
+    renames: bool,
     service: String,
+    /// Which member a variable means where the names do not tell: `Variable` or `type/Variable`.
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -37,7 +50,12 @@ struct Bound {
 }
 
 impl Input {
-    pub(crate) fn of(service: &str, model: &Model, name: &str, operation: &Operation) -> Self {
+    pub(crate) fn of(
+        service: &str,
+        model: &Model,
+        (name, operation): (&str, &Operation),
+        aliases: BTreeMap<String, String>,
+    ) -> Self {
         let shape = operation.input.as_ref();
         let shape = shape.and_then(|input| model.shapes.get(&input.shape));
         let members = shape.into_iter().flat_map(|shape| {
@@ -54,7 +72,11 @@ impl Input {
         Self {
             members: members.collect(),
             noun: normalised(noun),
+            renames: ["Modify", "Rename", "Update"]
+                .iter()
+                .any(|verb| name.starts_with(verb)),
             service: service.to_owned(),
+            aliases,
         }
     }
 
@@ -152,16 +174,26 @@ impl Input {
         let mut segments = Vec::new();
         let mut members = BTreeSet::new();
         let mut rest = arn;
+        let mut bases = BTreeSet::new();
         while let Some((literal, tail)) = rest.split_once("${") {
             let (variable, tail) = tail.split_once('}')?;
             push_literal(&mut segments, literal);
+            let known = format!("{resource_type}/{variable}");
             segments.push(match variable {
                 "Account" => ArnSegment::Account,
+                "AccountId" if is_account(arn, tail) => ArnSegment::Account,
                 "Partition" => ArnSegment::Partition,
                 "Region" => ArnSegment::Region,
+                _ if self.is_arn(&known, variable) => return self.aliased_arn(&known, variable),
                 variable => match self.member(variable, resource_type) {
-                    Some(index) if members.insert(index) => self.segment(self.members.get(index)?),
-                    Some(_) | None if tail.is_empty() && is_random(variable, &members) => {
+                    Some(index) if members.insert(index) => {
+                        bases.insert(base(&normalised(variable)).to_owned());
+                        self.segment(variable, self.members.get(index)?)
+                    }
+                    Some(_) | None if tail.is_empty() && is_random(variable, &bases) => {
+                        ArnSegment::Literal("*".to_owned())
+                    }
+                    None if self.service == "autoscaling" && variable == "GroupId" => {
                         ArnSegment::Literal("*".to_owned())
                     }
                     Some(_) | None => return None,
@@ -177,8 +209,25 @@ impl Input {
         Some(bound(queue(segments), members))
     }
 
-    fn segment(&self, member: &Member) -> ArnSegment {
+    /// A member that is the resource's ARN although the variable is only a part of it.
+    fn is_arn(&self, known: &str, variable: &str) -> bool {
+        self.aliased_arn(known, variable).is_some()
+    }
+
+    fn aliased_arn(&self, known: &str, variable: &str) -> Option<Bound> {
+        let alias = self.aliases.get(known).or(self.aliases.get(variable))?;
+        let alias = alias.to_ascii_lowercase();
+        let named = |member: &Member| member.key == alias && alias.ends_with("arn");
+        let index = self.members.iter().position(named)?;
+        let path = vec![self.members.get(index)?.name.clone()];
+        Some(bound(vec![ArnSegment::Arn(path)], BTreeSet::from([index])))
+    }
+
+    fn segment(&self, variable: &str, member: &Member) -> ArnSegment {
         let path = vec![member.name.clone()];
+        if variable == "ParameterNameWithoutLeadingSlash" {
+            return ArnSegment::Parameter(path);
+        }
         match (self.service.as_str(), member.key.as_str()) {
             ("lambda", "functionname") => ArnSegment::Function(path),
             ("sqs", "queueurl") => ArnSegment::QueueUrl(path),
@@ -190,11 +239,12 @@ impl Input {
     /// The member that a variable means: the same name, or the same name with another of the
     /// suffixes that AWS uses alike, or a bare `Name` where the operation is about just that type.
     fn member(&self, variable: &str, resource_type: &str) -> Option<usize> {
+        let alias = self.alias(variable, resource_type);
         let variable = normalised(variable);
         let variable = variable.strip_suffix("withpath").unwrap_or(&variable);
         let resource_type = normalised(resource_type);
         let wanted = match base(variable) {
-            "" | "resource" => resource_type.as_str(),
+            "" | "resource" | "resourcepath" => resource_type.as_str(),
             base => base,
         };
         let rank = |member: &Member| {
@@ -206,8 +256,13 @@ impl Input {
             let named = base(key);
             match key {
                 _ if member.key.ends_with("arn") || member.key.ends_with("arns") => None,
-                _ if self.alias(variable) == Some(key) => Some(0),
-                _ if key == variable => Some(0),
+                _ if alias.as_deref() == Some(key) => Some(0),
+                _ if key == variable && !self.is_new_name(member) => Some(0),
+                // A name is not the id that AWS made for it.
+                _ if key.ends_with("name") && variable.ends_with("id") && !self.ids_are_names() => {
+                    None
+                }
+                _ if self.is_new_name(member) => None,
                 _ if !named.is_empty() && named == wanted => Some(1),
                 _ if named.is_empty() && self.noun_is(wanted) => Some(2),
                 _ => None,
@@ -218,12 +273,33 @@ impl Input {
         ranked.min().map(|(_, index)| index)
     }
 
-    fn alias(&self, variable: &str) -> Option<&'static str> {
-        match (self.service.as_str(), variable) {
-            ("s3", "objectname") => Some("key"),
-            ("sqs", "queuename") => Some("queueurl"),
-            _ => None,
+    /// A name that an update may give to what an id or ARN already names.
+    fn is_new_name(&self, member: &Member) -> bool {
+        if !self.renames || !member.key.ends_with("name") {
+            return false;
         }
+        let own = base(&member.key);
+        let by_id = |other: &Member| {
+            let key = other
+                .key
+                .strip_suffix("arn")
+                .unwrap_or_else(|| base(&other.key));
+            let same = key.is_empty() || key == own || key == self.noun;
+            other.required && same && !other.key.ends_with("name") && key != other.key
+        };
+        !member.required || self.members.iter().any(by_id)
+    }
+
+    fn alias(&self, variable: &str, resource_type: &str) -> Option<String> {
+        let known = format!("{resource_type}/{variable}");
+        let alias = self.aliases.get(&known).or(self.aliases.get(variable));
+        alias.map(|alias| singular(&normalised(alias)).to_owned())
+    }
+
+    /// Services that put the name that a caller chose where the reference has an id.
+    fn ids_are_names(&self) -> bool {
+        let service = self.service.as_str();
+        IDS_ARE_NAMES.contains(&service)
     }
 
     fn noun_is(&self, wanted: &str) -> bool {
@@ -232,8 +308,17 @@ impl Input {
 }
 
 /// AWS ends some ARNs with an id of its own making behind the name that callers know.
-fn is_random(variable: &str, bound: &BTreeSet<usize>) -> bool {
-    !bound.is_empty() && matches!(variable, "Id" | "UUID")
+fn is_random(variable: &str, bound: &BTreeSet<String>) -> bool {
+    let variable = normalised(variable);
+    let of_the_same = variable.ends_with("id") && bound.contains(base(&variable));
+    !bound.is_empty() && (of_the_same || matches!(variable.as_str(), "id" | "uuid"))
+}
+
+/// Whether a variable with this text behind it is an ARN's account.
+fn is_account(arn: &str, tail: &str) -> bool {
+    let before = arn.len().saturating_sub(tail.len());
+    arn.get(..before)
+        .is_some_and(|head| head.matches(':').count() == 4)
 }
 
 fn bound(segments: Vec<ArnSegment>, members: BTreeSet<usize>) -> Bound {
@@ -321,8 +406,13 @@ mod tests {
         });
         Input {
             members: members.collect(),
-            noun: normalised(operation),
+            noun: normalised(operation.trim_start_matches("Update")),
+            renames: operation.starts_with("Update"),
             service: "test".to_owned(),
+            aliases: BTreeMap::from([
+                ("AppId".to_owned(), "ApplicationId".to_owned()),
+                ("plan/ResourceId".to_owned(), "PolicyArn".to_owned()),
+            ]),
         }
     }
 
@@ -382,8 +472,69 @@ mod tests {
         check(
             "Stack",
             &["StackName"],
-            ("stack", "${StackName}/${StackId}"),
+            ("stack", "${StackName}/${OtherId}"),
             &[],
+        );
+    }
+
+    #[test]
+    fn an_id_is_not_the_name_of_the_thing() {
+        let template = ("template", "template/${TemplateId}");
+        check("Template", &["TemplateName"], template, &[]);
+        check("Template", &["Name"], template, &[]);
+        check(
+            "Template",
+            &["TemplateId", "Name"],
+            template,
+            &["TemplateId"],
+        );
+        let bound = input("Stack", &["StackName"]).bind(&[("stack", "${StackName}-${StackId}")]);
+        let segments = &bound[0].1[0].segments;
+        assert_eq!(segments.last(), Some(&ArnSegment::Literal("*".to_owned())));
+    }
+
+    #[test]
+    fn a_new_name_names_nothing() {
+        let thing = ("thing", "thing/${ThingName}");
+        check("UpdateThing", &["ThingName"], thing, &["ThingName"]);
+        check(
+            "UpdateThing",
+            &["ThingId", "ThingName"],
+            thing,
+            &["ThingId"],
+        );
+        check("UpdateThing", &["Id", "Name"], thing, &["Id"]);
+        check("Thing", &["Id", "ThingName"], thing, &["ThingName"]);
+    }
+
+    #[test]
+    fn aliases_find_what_names_do_not() {
+        check(
+            "X",
+            &["ApplicationId"],
+            ("app", "app/${AppId}"),
+            &["ApplicationId"],
+        );
+        check(
+            "X",
+            &["PolicyArn"],
+            ("plan", "plan/${ResourceId}"),
+            &["PolicyArn"],
+        );
+        check("X", &["PolicyArn"], ("other", "other/${ResourceId}"), &[]);
+    }
+
+    #[test]
+    fn an_account_may_be_called_an_account_id() {
+        let arn = "arn:${Partition}:x:${Region}:${AccountId}:v/${VoiceId}";
+        let bound = input("Voice", &["VoiceId", "AccountId"]).bind(&[("voice", arn)]);
+        assert_eq!(bound[0].1[0].segments[5], ArnSegment::Account);
+        let organization = "arn:${Partition}:x::${Account}:account/${AccountId}";
+        check(
+            "X",
+            &["AccountId"],
+            ("account", organization),
+            &["AccountId"],
         );
     }
 

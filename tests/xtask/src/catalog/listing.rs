@@ -123,6 +123,7 @@ fn segment(segment: &ArnSegment) -> String {
         ArnSegment::MapKeys(path) => format!("{{keys:{}}}", path.join(".")),
         ArnSegment::Member(path) => format!("{{{}}}", path.join(".")),
         ArnSegment::NameOrArn(path) => format!("{{name:{}}}", path.join(".")),
+        ArnSegment::Parameter(path) => format!("{{parameter:{}}}", path.join(".")),
         ArnSegment::QueueUrl(path) => format!("{{queue:{}}}", path.join(".")),
     }
 }

@@ -130,6 +130,21 @@ impl Name {
         }
     }
 
+    /// A Systems Manager parameter: `[/]name[:selector]` or an ARN, perhaps with a selector too.
+    /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html>
+    pub(super) fn parameter(&self, value: &str) -> Self {
+        if let Some(given) = Arn::parse(value) {
+            let name = given.resource.split(':').next().unwrap_or_default();
+            let text = format!(
+                "arn:{}:{}:{}:{}:{name}",
+                given.partition, given.service, given.region, given.account
+            );
+            return Self::whole(&text);
+        }
+        let name = value.split(':').next().unwrap_or_default();
+        self.with(name.strip_prefix('/').unwrap_or(name))
+    }
+
     /// A queue URL's last two path segments, `account:queue`.
     pub(super) fn queue_url(&self, value: &str) -> Option<Self> {
         let (_, path) = value.split_once("://")?;
@@ -250,6 +265,22 @@ mod tests {
         assert!(is_versioned("b/k?versionId=1"));
         assert!(!is_versioned("b/k"));
         assert!(!is_versioned("b/k%3FversionId=1"));
+    }
+
+    #[test]
+    fn every_form_of_a_parameter_is_one_resource() {
+        let parameters = start("arn:aws:ssm:us-east-1:123456789012:parameter/");
+        let whole = "arn:aws:ssm:us-east-1:123456789012:parameter/a/b";
+        for value in [
+            "a/b",
+            "/a/b",
+            "/a/b:3",
+            "a/b:label",
+            whole,
+            &format!("{whole}:3"),
+        ] {
+            assert_eq!(parameters.parameter(value).into_arn(), whole, "{value}");
+        }
     }
 
     #[test]

@@ -466,3 +466,28 @@ fn tags_given_at_birth_need_the_action_that_tags() {
         ]
     );
 }
+
+#[test]
+fn a_parameter_is_one_resource_in_every_form() {
+    let read = |name: &str| {
+        pairs(&target(
+            "ssm",
+            "AmazonSSM.GetParameter",
+            &json!({"Name": name}),
+        ))
+    };
+    let whole = "arn:aws:ssm:us-east-1:123456789012:parameter/a/b";
+    for name in ["/a/b", "a/b", "/a/b:3", whole] {
+        assert_eq!(read(name), [format!("ssm:GetParameter {whole}")], "{name}");
+    }
+}
+
+#[test]
+fn a_new_name_is_not_the_id_of_what_is_renamed() {
+    let rename = json!({"InstanceArn": "arn:aws:sso:::instance/ssoins-1", "Name": "prod"});
+    let sent = target("sso", "SWBExternalService.UpdateInstance", &rename);
+    assert_eq!(
+        pairs(&sent),
+        ["sso:UpdateInstance arn:aws:sso:::instance/ssoins-1"]
+    );
+}

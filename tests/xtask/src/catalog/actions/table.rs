@@ -15,6 +15,9 @@ pub(crate) struct Table {
     _sources: Vec<String>,
     /// IAM prefixes of services whose names do not tell.
     pub(crate) prefixes: BTreeMap<String, Vec<String>>,
+    /// The member that a variable of an ARN means, where the names do not tell: `Variable`, or
+    /// `type/Variable` for one type of resource.
+    members: BTreeMap<String, BTreeMap<String, String>>,
     /// What operations need.
     operations: BTreeMap<String, BTreeMap<String, Vec<Needed>>>,
     /// Levels of operations for which no reference has an action, or one that is too low.
@@ -76,6 +79,11 @@ impl Table {
     pub(crate) fn read() -> anyhow::Result<Self> {
         let text = include_str!("../../../data/actions.json");
         serde_json::from_str(text).context("reading data/actions.json")
+    }
+
+    /// The members that a service's variables mean.
+    pub(crate) fn members(&self, service: &str) -> BTreeMap<String, String> {
+        self.members.get(service).cloned().unwrap_or_default()
     }
 
     /// What an operation needs, if the table says.
@@ -180,6 +188,7 @@ mod tests {
         let table = Table::read().unwrap();
         let keys = [
             table.prefixes.keys().collect::<Vec<_>>(),
+            table.members.keys().collect(),
             table.operations.keys().collect(),
             table.levels.keys().collect(),
             table.tags.keys().collect(),
