@@ -11,7 +11,7 @@ use crate::audit::show::{self, ShowArgs};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::demo::{self, DemoArgs};
-use crate::environment::{self, EnvArgs};
+use crate::environment::{self, EnvArgs, RunArgs};
 use crate::explain::{self, ExplainArgs};
 use crate::health::{self, HealthArgs};
 use crate::init::{self, InitArgs};
@@ -61,6 +61,8 @@ enum Command {
     Env(EnvArgs),
     /// Ask a gateway for a presigned URL, an EKS or RDS token or an ECR password.
     Mint(MintArgs),
+    /// Run one command as an agent of this gateway; it becomes that command.
+    Run(RunArgs),
     /// Read the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -122,6 +124,9 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check => with_config(&path, |config| check(&path, &config)),
         Command::Env(args) => with_config(&path, |config| {
             environment::print(&config, &args).map(|()| ExitCode::SUCCESS)
+        }),
+        Command::Run(args) => with_config(&path, |config| {
+            environment::run(&config, &args).map(|()| ExitCode::SUCCESS)
         }),
         Command::Audit(AuditCommand::List(args)) => with_config(&path, |config| {
             audit(|output| list::list(&config.audit_dir(), &args, clock::now(), output))

@@ -22,6 +22,8 @@ pub struct Config {
     pub digest: String,
     /// Where agents connect.
     pub listen: Listen,
+    /// Where agents connect that take no endpoint; `None`: nowhere.
+    pub proxy: Option<Proxy>,
     /// Where people connect.
     pub console: Console,
     /// Keys, audit segments and the embedded database live here.
@@ -91,6 +93,26 @@ pub struct Listen {
     pub hostname: Option<String>,
     /// What a client may cost.
     pub limits: Limits,
+}
+
+/// The agents' proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Host names that are passed on blindly, with all below them.
+    pub tunnel: Vec<String>,
+    /// The authority that issues certificates for AWS's hosts; `None`: the gateway's own.
+    pub ca: Option<CaFiles>,
+}
+
+/// A certificate authority in PEM files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaFiles {
+    /// Its certificate.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// The listener's certificate.

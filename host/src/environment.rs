@@ -1,6 +1,10 @@
-//! `portcullis env`: the variables that point an unmodified AWS client at this gateway.
+//! `portcullis env` and `portcullis run`: the variables that point an unmodified AWS client at this
+//! gateway, printed, or set for one command alone.
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -8,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{Config, Connection, Role, Tls};
 use crate::terminal;
+use crate::tls::CA_FILE;
 
 /// Variables that would make a client bypass the gateway or prefer another credential.
 const RIVALS: [&str; 5] = [
@@ -21,6 +26,26 @@ const RIVALS: [&str; 5] = [
 /// Print the variables that point an AWS client at this gateway.
 #[derive(Args, Debug)]
 pub struct EnvArgs {
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// How to write the variables.
+    #[arg(long, value_enum, default_value_t = Shell::Posix)]
+    shell: Shell,
+}
+
+/// Run one command with the variables that point an AWS client at this gateway.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Who the client is to be, and how it gets here.
+#[derive(Args, Debug)]
+struct AgentArgs {
     /// The role to ask for; may be left out if there is only one.
     #[arg(long)]
     role: Option<String>,
@@ -33,9 +58,10 @@ pub struct EnvArgs {
     /// The gateway's URL, if agents reach it by another one than the configured address.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// How to write the variables.
-    #[arg(long, value_enum, default_value_t = Shell::Posix)]
-    shell: Shell,
+    /// Use `listen.proxy` and no endpoint: for tools that have no setting for one. All https
+    /// traffic of such a tool then goes to the gateway, which refuses hosts that are not AWS's.
+    #[arg(long, conflicts_with = "endpoint")]
+    proxy: bool,
 }
 
 /// How variables are written.
@@ -56,9 +82,7 @@ enum Shell {
 /// # Errors
 /// When the role is not configured or not unique.
 pub fn print(config: &Config, args: &EnvArgs) -> anyhow::Result<()> {
-    let (connection, role) = find(config, args)?;
-    let endpoint = args.endpoint.as_deref();
-    let variables = variables(config, connection, role, &args.token_file, endpoint)?;
+    let variables = chosen(config, &args.agent)?;
     match args.shell {
         Shell::Json => {
             let object: Map<String, Value> = variables
@@ -68,13 +92,22 @@ pub fn print(config: &Config, args: &EnvArgs) -> anyhow::Result<()> {
             terminal::line(format_args!("{:#}", Value::Object(object)));
         }
         Shell::Fish | Shell::Posix | Shell::Powershell => {
-            for name in RIVALS {
+            for name in rivals(&args.agent) {
                 terminal::line(format_args!("{}", unset(args.shell, name)));
             }
             for (name, value) in variables {
                 terminal::line(format_args!("{}", set(args.shell, name, &value)));
             }
         }
+    }
+    if args.agent.proxy {
+        terminal::error(format_args!(
+            "# All https traffic of this shell now goes to the gateway, which passes no host on but those in listen.proxy.tunnel; `portcullis run --proxy` does it for one command."
+        ));
+        terminal::error(format_args!(
+            "# The JavaScript SDK ignores HTTPS_PROXY: use AWS_ENDPOINT_URL for it."
+        ));
+        return Ok(());
     }
     terminal::error(format_args!(
         "# AWS CLI v1 ignores AWS_ENDPOINT_URL for sqs, rds, docdb, neptune and health: give those --endpoint-url \"$AWS_ENDPOINT_URL\"."
@@ -86,6 +119,62 @@ pub fn print(config: &Config, args: &EnvArgs) -> anyhow::Result<()> {
         "# AWS_ENDPOINT_URL_<SERVICE> variables and endpoint_url settings override AWS_ENDPOINT_URL: unset them."
     ));
     Ok(())
+}
+
+/// Becomes the command, with the variables set; only returns if it cannot.
+///
+/// # Errors
+/// As [`print`], and when the command cannot be started.
+pub fn run(config: &Config, args: &RunArgs) -> anyhow::Result<()> {
+    let variables = chosen(config, &args.agent)?;
+    let (program, rest) = args.command.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    for name in rivals(&args.agent) {
+        command.env_remove(name);
+    }
+    let error = command.envs(variables).exec();
+    Err(error).with_context(|| format!("starting `{}`", program.display()))
+}
+
+/// What must not be set beside the variables.
+fn rivals(args: &AgentArgs) -> impl Iterator<Item = &'static str> {
+    let endpoint = args.proxy.then_some("AWS_ENDPOINT_URL");
+    RIVALS.into_iter().chain(endpoint)
+}
+
+fn chosen(config: &Config, args: &AgentArgs) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let (connection, role) = find(config, args)?;
+    let endpoint = args.endpoint.as_deref();
+    let variables = variables(config, connection, role, &args.token_file, endpoint)?;
+    if args.proxy {
+        return through_proxy(config, variables);
+    }
+    Ok(variables)
+}
+
+/// The same client by way of the proxy.
+fn through_proxy(
+    config: &Config,
+    mut variables: Vec<(&'static str, String)>,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let Some(proxy) = &config.proxy else {
+        bail!("the configuration has no `listen.proxy`");
+    };
+    let endpoint = ["AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+    variables.retain(|(name, _)| !endpoint.contains(name));
+    let ca = match &proxy.ca {
+        Some(files) => absolute(&files.cert)?,
+        None => absolute(&config.state_dir.join(CA_FILE))?,
+    };
+    let url = match proxy.address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", proxy.address.port()),
+        false => format!("http://{}", proxy.address),
+    };
+    variables.insert(0, ("HTTPS_PROXY", url));
+    variables.push(("AWS_CA_BUNDLE", ca.clone()));
+    variables.push(("NODE_EXTRA_CA_CERTS", ca));
+    Ok(variables)
 }
 
 /// The variables by name, in the order people read them.
@@ -126,7 +215,7 @@ pub fn variables(
     Ok(variables)
 }
 
-fn find<'c>(config: &'c Config, args: &EnvArgs) -> anyhow::Result<(&'c Connection, &'c Role)> {
+fn find<'c>(config: &'c Config, args: &AgentArgs) -> anyhow::Result<(&'c Connection, &'c Role)> {
     let wanted = |connection: &&Connection| {
         args.connection
             .as_ref()

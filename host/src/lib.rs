@@ -25,6 +25,7 @@ pub mod places;
 pub mod plugin_list;
 pub mod plugins;
 pub mod progress;
+pub mod proxy;
 pub mod reply;
 pub mod reserved;
 pub mod serve;

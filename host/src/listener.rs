@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use portcullis_core::aws_host::HostError;
+use portcullis_core::catalog::Catalog;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ mod framing;
 mod gate;
 mod head;
 
+pub(crate) use connection::Server;
 pub use head::head;
 
 /// Pending connections the kernel may queue.
@@ -48,10 +51,12 @@ pub struct Peer {
 pub struct Tunnel(Arc<str>);
 
 impl Tunnel {
-    /// To a host of AWS, on the port of all of them.
-    #[must_use]
-    pub fn to(host: &str) -> Self {
-        Self(host.into())
+    /// To a host that an API of AWS has, on the port of all of them.
+    ///
+    /// # Errors
+    /// [`HostError`] for every other host.
+    pub fn to(catalog: &Catalog, host: &str) -> Result<Self, HostError> {
+        catalog.hosts().read(host).map(|_| Self(host.into()))
     }
 
     /// The host.
@@ -136,15 +141,33 @@ impl Listener {
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
+        let server = Arc::new(self.server(shutdown.clone()));
+        let connection = move |stream, address| {
+            connection::serve(server.clone(), stream, address, handler.clone())
+        };
+        self.accept(shutdown, connection).await;
+    }
+
+    /// What the connections of this listener share.
+    pub(crate) fn server(&self, shutdown: CancellationToken) -> Server {
+        Server {
+            tls: self.tls.clone(),
+            limits: self.limits,
+            unreadable: self.unreadable.clone(),
+            shutdown,
+        }
+    }
+
+    /// Accepts until `shutdown`, and then waits for what `connection` still does, at most the
+    /// drain time-out.
+    pub(crate) async fn accept<C, F>(self, shutdown: CancellationToken, connection: C)
+    where
+        C: Fn(TcpStream, SocketAddr) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let slots = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
         let abort = CancellationToken::new();
-        let server = Arc::new(connection::Server {
-            tls: self.tls,
-            limits: self.limits,
-            unreadable: self.unreadable,
-            shutdown: shutdown.clone(),
-        });
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -154,7 +177,7 @@ impl Listener {
             let Some((stream, address, slot)) = accepted else {
                 continue;
             };
-            let serving = connection::serve(server.clone(), stream, address, handler.clone());
+            let serving = connection(stream, address);
             let aborted = abort.clone();
             connections.spawn(async move {
                 tokio::select! {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 use portcullis_core::catalog::Catalog;
 use portcullis_core::record::{Decision, End, Event, Intent, Outcome};
@@ -23,11 +24,12 @@ use crate::listener::{Listener, Peer};
 use crate::pipeline::Gateway;
 use crate::places::Places;
 use crate::plugins::{LoadReport, Plugins, Report, Settings};
+use crate::proxy::Proxy;
 use crate::reserved::Front;
 use crate::sign_in::SignIn;
 use crate::sts::Sts;
 use crate::telemetry::{self, StepTimes, count_call};
-use crate::tls::Certificates;
+use crate::tls::{Certificates, HostCertificates};
 use crate::upstream::Upstream;
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -86,6 +88,12 @@ pub fn problems(config: &Config) -> Vec<String> {
     {
         problems.push(format!("listen.tls: {error:#}"));
     }
+    if let Some(proxy) = &config.proxy
+        && proxy.ca.is_some()
+        && let Err(error) = HostCertificates::open(proxy, &config.state_dir, clock::now())
+    {
+        problems.push(format!("listen.proxy.ca: {error:#}"));
+    }
     if let Err(error) = Credentials::new(&config.connections) {
         problems.push(format!("connections: {error:#}"));
     }
@@ -129,9 +137,22 @@ impl Running {
         let tasks = TaskTracker::new();
         let tls = server_tls(&config, &shutdown, &tasks)?;
         let recording = gateway.clone();
-        let agents = Listener::bind(&config.listen, tls)
+        let agents = Listener::bind(&config.listen, tls.clone())
             .with_context(|| format!("binding {}", config.listen.address))?
-            .reporting(move |peer, why| record_unreadable(&recording, peer, why));
+            .reporting(move |peer, why| {
+                record_unreadable(&recording, peer, (StatusCode::BAD_REQUEST, why));
+            });
+        if let Some(proxy) = &config.proxy {
+            let proxy = open_proxy(&config, proxy, tls.as_deref(), &gateway)?;
+            let (proxy, listener) = proxy;
+            tracing::info!(proxy = %listener.address()?, "serving");
+            let inside = gateway.clone();
+            let handler = move |request, peer| {
+                let inside = inside.clone();
+                async move { inside.handle(request, peer).await }
+            };
+            tasks.spawn(proxy.serve(listener, handler, shutdown.clone()));
+        }
         let people = Listener::bind(&console(&config), None)
             .with_context(|| format!("binding {}", config.console.address))?;
         tracing::info!(
@@ -225,8 +246,39 @@ fn server_tls(
     Ok(Some(server))
 }
 
-/// Records what was refused before it was a request: its framing or its head could not be read.
-fn record_unreadable(gateway: &Gateway, peer: Peer, why: &str) {
+fn open_proxy(
+    config: &Config,
+    proxy: &config::Proxy,
+    tls: Option<&rustls::ServerConfig>,
+    gateway: &Arc<Gateway>,
+) -> anyhow::Result<(Proxy, Listener)> {
+    let certificates = HostCertificates::open(proxy, &config.state_dir, clock::now())
+        .context("opening `listen.proxy.ca`")?;
+    // Every model is read once for this; not while the first client waits.
+    Catalog::embedded().hosts();
+    let recording = gateway.clone();
+    let refused = move |peer: Peer, status: StatusCode, why: &str| {
+        record_unreadable(&recording, peer, (status, why));
+    };
+    let unreadable = gateway.clone();
+    let listen = Listen {
+        address: proxy.address,
+        tls: Tls::Off,
+        hostname: None,
+        limits: config.listen.limits,
+    };
+    let listener = Listener::bind(&listen, None)
+        .with_context(|| format!("binding {}", proxy.address))?
+        .reporting(move |peer, why| {
+            record_unreadable(&unreadable, peer, (StatusCode::BAD_REQUEST, why));
+        });
+    let proxy = Proxy::new(certificates, &proxy.tunnel, config.listen.limits, refused);
+    Ok((proxy.with_tls(tls), listener))
+}
+
+/// Records what was refused before it was a request: its framing or its head could not be read, or
+/// the tunnel it wanted was not opened.
+fn record_unreadable(gateway: &Gateway, peer: Peer, (status, why): (StatusCode, &str)) {
     let now = clock::now();
     let Ok(id) = audit::request_id(now) else {
         return;
@@ -238,7 +290,7 @@ fn record_unreadable(gateway: &Gateway, peer: Peer, why: &str) {
         ..Intent::new(id, now)
     };
     let outcome = Outcome {
-        status: Some(http::StatusCode::BAD_REQUEST.as_u16()),
+        status: Some(status.as_u16()),
         error_message: Some(why),
         ..Outcome::new(End::NotSent, now)
     };

@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Listen, Tls};
 
+mod hosts;
 mod own_ca;
 
+pub use hosts::HostCertificates;
 pub use own_ca::CA_FILE;
 
 /// How often files are read again: file events are hints only.

@@ -32,8 +32,8 @@ pub(crate) const POWER: &str = "arn:aws:iam::123456789012:role/agent-power";
 
 /// Connections whose AWS is a recorder. One per test that says "no byte arrived", so that tests
 /// running at the same time do not see each other's calls.
-const RECORDERS: [&str; 8] = [
-    "audited", "denied", "framing", "http2", "sessions", "signing", "spare", "uploads",
+const RECORDERS: [&str; 9] = [
+    "audited", "denied", "framing", "http2", "proxy", "sessions", "signing", "spare", "uploads",
 ];
 
 /// Policies of the shared stage: `agents` read everywhere, `power` may do anything but what is
@@ -131,6 +131,7 @@ fn set() -> Stage {
         ],
         policies: vec![("test.cedar", POLICIES.to_owned())],
         environment: moto.gateway_environment(),
+        proxy: Some(json!({"tunnel": ["localhost"]})),
         ..Setting::default()
     });
     Stage {

@@ -52,6 +52,8 @@ struct Row {
 enum Before {
     /// An access point and its account, and nothing else.
     AccessPoint(Kind),
+    /// An account, which only tells AWS where to look; the call names its resources itself.
+    Account,
     /// A bucket, or nothing.
     Bucket,
     /// A host prefix of the model, or nothing.
@@ -160,7 +162,10 @@ impl AwsHosts {
         };
         let rows = rows.into_iter().flatten().filter(fits);
         found.extend(rows.map(|row| Endpoint {
-            prefix,
+            prefix: match row.before {
+                Before::Account => "",
+                Before::AccessPoint(_) | Before::Bucket | Before::Prefix => prefix,
+            },
             service: row.service.clone(),
             partition: row.partition.clone(),
             variant: row.variant,
@@ -177,6 +182,7 @@ impl AwsHosts {
         };
         match row.before {
             Before::AccessPoint(kind) => AccessPoint::in_host(kind, prefix).is_some(),
+            Before::Account => names::is_account(prefix),
             Before::Bucket => prefix.is_empty() || names::is_bucket(prefix),
             Before::Prefix => of_model(),
         }
@@ -220,7 +226,7 @@ impl<'h> Endpoint<'h> {
     pub fn bucket(&self) -> Option<&'h str> {
         match self.before {
             Before::Bucket => self.prefix.strip_suffix('.'),
-            Before::AccessPoint(_) | Before::Prefix => None,
+            Before::AccessPoint(_) | Before::Account | Before::Prefix => None,
         }
     }
 
@@ -232,7 +238,7 @@ impl<'h> Endpoint<'h> {
                 let region = self.region.as_deref()?;
                 Some(AccessPoint::in_host(kind, self.prefix)?.located(&self.partition, region))
             }
-            Before::Bucket | Before::Prefix => None,
+            Before::Account | Before::Bucket | Before::Prefix => None,
         }
     }
 }

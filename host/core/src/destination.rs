@@ -216,7 +216,7 @@ impl Variant {
         Self::new(rule.fips, rule.dual_stack)
     }
 
-    fn new(fips: bool, dual_stack: bool) -> Self {
+    pub(crate) fn new(fips: bool, dual_stack: bool) -> Self {
         match (fips, dual_stack) {
             (false, false) => Self::Plain,
             (false, true) => Self::DualStack,

@@ -23,6 +23,7 @@ pub mod event_stream;
 pub mod head;
 pub mod interpret;
 pub mod mint;
+pub mod public_address;
 pub mod record;
 pub mod redact;
 pub mod refusal;

@@ -20,8 +20,8 @@ mod tests;
 use super::document::{Document, key_path};
 use super::file::{self, ConfigFile};
 use super::{
-    Config, Connection, Console, CredentialSource, Endpoint, Issuer, Limits, Listen, PluginGrant,
-    Role, Tls,
+    CaFiles, Config, Connection, Console, CredentialSource, Endpoint, Issuer, Limits, Listen,
+    PluginGrant, Proxy, Role, Tls,
 };
 
 /// The largest configuration file that is read.
@@ -145,7 +145,8 @@ impl Check<'_> {
         readable
     }
 
-    fn config(&mut self, file: ConfigFile) -> Option<Config> {
+    fn config(&mut self, mut file: ConfigFile) -> Option<Config> {
+        let proxy = file.listen.proxy.take().and_then(|file| self.proxy(file));
         let listen = self.listen(file.listen);
         let address = file.console.address.as_deref().unwrap_or("127.0.0.1:8444");
         let console = self.address("/console/address", address);
@@ -162,6 +163,7 @@ impl Check<'_> {
         Some(Config {
             digest: self.digest.clone(),
             listen: listen?,
+            proxy,
             console: Console { address: console? },
             state_dir: self.path(file.state.dir.as_deref(), "state"),
             plugins_dir: self.path(file.plugins.dir.as_deref(), "plugins"),
@@ -235,6 +237,30 @@ impl Check<'_> {
             tls,
             hostname,
             limits: self.limits(&file.limits),
+        })
+    }
+
+    fn proxy(&mut self, file: file::Proxy) -> Option<Proxy> {
+        let text = file.address.as_deref().unwrap_or("127.0.0.1:8445");
+        let address = self.address("/listen/proxy/address", text);
+        for (index, host) in file.tunnel.iter().enumerate() {
+            let at = format!("/listen/proxy/tunnel/{index}");
+            if !is_host_name(host) || host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                self.problem(&at, format!("`{host}` is not a host name in lower case"));
+            } else if Catalog::embedded().hosts().is_aws(host) {
+                self.problem(
+                    &at,
+                    format!("`{host}` is AWS's: such hosts are never passed on"),
+                );
+            }
+        }
+        Some(Proxy {
+            address: address?,
+            ca: file.ca.map(|files| CaFiles {
+                cert: self.readable("/listen/proxy/ca/cert", &files.cert),
+                key: self.readable("/listen/proxy/ca/key", &files.key),
+            }),
+            tunnel: file.tunnel,
         })
     }
 

@@ -50,6 +50,23 @@ pub(super) struct Listen {
     /// What one client may cost. The defaults are Envoy's for an edge proxy.
     #[serde(default)]
     pub(super) limits: Limits,
+    /// A proxy for clients that take no endpoint but `HTTPS_PROXY`. Absent: none.
+    pub(super) proxy: Option<Proxy>,
+}
+
+/// A proxy that takes `CONNECT` to hosts of AWS, where the gateway answers in their place.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Proxy {
+    /// Address and port. Default `127.0.0.1:8445`.
+    pub(super) address: Option<String>,
+    /// Other hosts, each with all below it, that are passed on blindly to public addresses, port
+    /// 443. Absent: none; hosts of AWS never are.
+    #[serde(default)]
+    pub(super) tunnel: Vec<String>,
+    /// Certificate and key of the authority that agents trust for AWS's hosts. Absent: the
+    /// gateway's own.
+    pub(super) ca: Option<TlsFiles>,
 }
 
 /// How the listener proves who it is.

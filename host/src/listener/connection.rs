@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
@@ -38,7 +39,7 @@ const H1_READ_AHEAD: usize = 16 * 1024;
 
 /// What all connections of a listener share.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) limits: Limits,
     pub(super) unreadable: Unreadable,
@@ -70,10 +71,7 @@ pub(super) async fn serve<H, F>(
     };
     let handshake = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream);
     match tokio::time::timeout(server.limits.handshake_timeout, handshake).await {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            server.http2(stream, service).await;
-        }
-        Ok(Ok(stream)) => server.http1(stream, service).await,
+        Ok(Ok(stream)) => server.versioned(stream, service).await,
         Ok(Err(error)) => {
             metrics::counter!("portcullis_tls_handshake_failures_total").increment(1);
             tracing::debug!(%address, %error, "TLS handshake failed");
@@ -106,6 +104,35 @@ where
 }
 
 impl Server {
+    /// Serves a connection whose handshake is done.
+    pub(crate) async fn negotiated<S, H, F>(&self, stream: TlsStream<S>, peer: Peer, handler: H)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<ResponseBody>> + Send + 'static,
+    {
+        let busy = Busy::default();
+        let service = Service {
+            handler,
+            peer,
+            busy,
+        };
+        self.versioned(stream, service).await;
+    }
+
+    async fn versioned<S, H, F>(&self, stream: TlsStream<S>, service: Service<H>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<ResponseBody>> + Send + 'static,
+    {
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, service).await;
+        } else {
+            self.http1(stream, service).await;
+        }
+    }
+
     async fn http1<S, H, F>(&self, stream: S, service: Service<H>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

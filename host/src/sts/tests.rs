@@ -81,6 +81,7 @@ fn config(issuer: &str) -> Config {
             hostname: None,
             limits: limits(),
         },
+        proxy: None,
         console: Console { address },
         state_dir: "state".into(),
         plugins_dir: "plugins".into(),

@@ -45,28 +45,36 @@ impl OwnCa {
         state_dir: &Path,
         now: OffsetDateTime,
     ) -> anyhow::Result<Self> {
-        let cert_file = state_dir.join(CA_FILE);
-        let key_file = state_dir.join(KEY_FILE);
-        if !key_file.exists() {
-            make(state_dir, now).with_context(|| {
-                format!(
-                    "making a certificate authority in `{}`",
-                    state_dir.display()
-                )
-            })?;
-        }
-        let key = fs::read_to_string(&key_file)
+        let (cert_file, key_file) = (state_dir.join(CA_FILE), state_dir.join(KEY_FILE));
+        make_if_absent(state_dir, now)?;
+        Self::read(&cert_file, &key_file, names(listen))
+    }
+
+    /// Opens the CA in the state directory, or makes it, for hosts that are named later.
+    pub(super) fn for_hosts(state_dir: &Path, now: OffsetDateTime) -> anyhow::Result<Self> {
+        make_if_absent(state_dir, now)?;
+        let (cert_file, key_file) = (state_dir.join(CA_FILE), state_dir.join(KEY_FILE));
+        Self::read(&cert_file, &key_file, Vec::new())
+    }
+
+    /// Opens a CA of the operator's.
+    pub(super) fn read(
+        cert_file: &Path,
+        key_file: &Path,
+        names: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let key = fs::read_to_string(key_file)
             .with_context(|| format!("reading `{}`", key_file.display()))?;
         let key = KeyPair::from_pem(&key)
             .with_context(|| format!("reading the key in `{}`", key_file.display()))?;
-        let certificate = CertificateDer::from_pem_file(&cert_file)
+        let certificate = CertificateDer::from_pem_file(cert_file)
             .with_context(|| format!("reading the certificate in `{}`", cert_file.display()))?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .with_context(|| format!("`{}` is not a CA certificate", cert_file.display()))?;
         Ok(Self {
             certificate,
             issuer,
-            names: names(listen),
+            names,
             leaf_due: AtomicI64::new(i64::MIN),
         })
     }
@@ -81,8 +89,20 @@ impl OwnCa {
         now: OffsetDateTime,
     ) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
         let key = KeyPair::generate().context("making a key")?;
-        let mut params = CertificateParams::new(self.names.clone())
-            .context("the listener's host name is not a DNS name")?;
+        let chain = self.issue_to(&key, self.names.clone(), now)?;
+        let due = now + LEAF_LIFE - LEAF_RESERVE;
+        self.leaf_due.store(due.unix_timestamp(), Ordering::Release);
+        Ok((chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+    }
+
+    /// A leaf for these names and that key, and its chain.
+    pub(super) fn issue_to(
+        &self,
+        key: &KeyPair,
+        names: Vec<String>,
+        now: OffsetDateTime,
+    ) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let mut params = CertificateParams::new(names).context("a host name is not a DNS name")?;
         params.distinguished_name = named("portcullis");
         params.not_before = now - BACKDATE;
         params.not_after = now + LEAF_LIFE;
@@ -90,13 +110,22 @@ impl OwnCa {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let leaf = params
-            .signed_by(&key, &self.issuer)
+            .signed_by(key, &self.issuer)
             .context("signing a certificate")?;
-        let due = now + LEAF_LIFE - LEAF_RESERVE;
-        self.leaf_due.store(due.unix_timestamp(), Ordering::Release);
-        let chain = vec![leaf.der().clone(), self.certificate.clone()];
-        Ok((chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+        Ok(vec![leaf.der().clone(), self.certificate.clone()])
     }
+}
+
+fn make_if_absent(state_dir: &Path, now: OffsetDateTime) -> anyhow::Result<()> {
+    if state_dir.join(KEY_FILE).exists() {
+        return Ok(());
+    }
+    make(state_dir, now).with_context(|| {
+        format!(
+            "making a certificate authority in `{}`",
+            state_dir.display()
+        )
+    })
 }
 
 /// Everything the gateway may be called on this machine, and by its host name.

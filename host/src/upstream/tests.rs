@@ -78,6 +78,7 @@ fn config(endpoint: Option<Endpoint>) -> Config {
                 ..Limits::default()
             },
         },
+        proxy: None,
         console: Console {
             address: "127.0.0.1:0".parse().unwrap(),
         },

@@ -16,6 +16,12 @@ pub(super) fn fits_prefix(template: &str, prefix: &str) -> bool {
         .is_some_and(is_label)
 }
 
+/// Whether a text with its last dot is an account.
+pub(super) fn is_account(prefix: &str) -> bool {
+    let account = prefix.strip_suffix('.').unwrap_or_default();
+    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether a text with its last dot can be a bucket in front of S3's name
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>). Buckets with
 /// other names have to be named in the path.

@@ -64,6 +64,19 @@ const ACCESS_POINTS: [(&str, Kind, Variant); 8] = [
     ("s3-outposts-fips", Kind::Outpost, Variant::Fips),
 ];
 
+/// Names with an account before them, which SDKs prefer once they know the account, of their
+/// credentials or of an ARN in the call.
+const OF_ACCOUNTS: [(&str, &str); 8] = [
+    ("dynamodb", "ddb"),
+    ("dynamodb", "search-ddb"),
+    ("dynamodbstreams", "streams-ddb"),
+    ("eventbridgev2", "eventsv2"),
+    ("kinesis", "control-kinesis"),
+    ("kinesis", "control-kinesis-queues"),
+    ("kinesis", "data-kinesis"),
+    ("kinesis", "data-kinesis-queues"),
+];
+
 /// The host that a kind of access point hangs under, if there is such a variant.
 pub(crate) fn access_point_host(
     kind: Kind,
@@ -102,6 +115,7 @@ impl AwsHosts {
         }
         hosts.legacy(&index.partitions);
         hosts.s3(&index.partitions);
+        hosts.accounts(&index.partitions);
         hosts
     }
 
@@ -189,6 +203,26 @@ impl AwsHosts {
                     ..Row::usual("s3", &partition.name, None)
                 };
                 self.push(&format!("{label}.{{region}}.{suffix}"), row);
+            }
+        }
+    }
+
+    fn accounts(&mut self, partitions: &[Partition]) {
+        for partition in partitions {
+            for (service, label) in OF_ACCOUNTS {
+                for (end, fips) in [("", false), ("-fips", true)] {
+                    for (suffix, dual_stack) in [
+                        (&partition.dns_suffix, false),
+                        (&partition.dual_stack_dns_suffix, true),
+                    ] {
+                        let row = Row {
+                            variant: Variant::new(fips, dual_stack),
+                            before: Before::Account,
+                            ..Row::usual(service, &partition.name, None)
+                        };
+                        self.push(&format!("{label}{end}.{{region}}.{suffix}"), row);
+                    }
+                }
             }
         }
     }

@@ -162,6 +162,9 @@ const FORMS: &str = "
     my-ap-123456789012.op-01ac5d28a6a232904.s3-outposts.eu-west-1.amazonaws.com s3 aws eu-west-1 Plain my-ap-123456789012.op-01ac5d28a6a232904.
     123456789012.s3-control.us-west-2.amazonaws.com s3control aws us-west-2 Plain 123456789012.
     123456789012.s3-control-fips.dualstack.us-west-2.amazonaws.com s3control aws us-west-2 FipsDualStack 123456789012.
+    123456789012.ddb.us-east-1.amazonaws.com       dynamodb aws us-east-1 Plain
+    123456789012.ddb.us-east-1.api.aws             dynamodb aws us-east-1 DualStack
+    123456789012.data-kinesis-fips.us-west-2.amazonaws.com kinesis aws us-west-2 Fips
     queue.amazonaws.com                            sqs aws us-east-1 Plain
     eu-west-1.queue.amazonaws.com                  sqs aws eu-west-1 Plain
     cn-north-1.queue.amazonaws.com.cn              sqs aws-cn cn-north-1 Plain
@@ -203,6 +206,9 @@ fn only_s3_takes_a_bucket_and_only_where_buckets_go() {
         "x.data-servicediscovery.eu-west-1.amazonaws.com",
         "12345.s3-control.extra.us-west-2.amazonaws.com",
         "a.b.s3-control.us-west-2.amazonaws.com",
+        "ddb.us-west-2.amazonaws.com",
+        "12345678901.ddb.us-west-2.amazonaws.com",
+        "a.123456789012.ddb.us-west-2.amazonaws.com",
         "s3-accesspoint.us-west-2.amazonaws.com",
         "no-account.s3-accesspoint.us-west-2.amazonaws.com",
         "a.my-ap-123456789012.s3-accesspoint.us-west-2.amazonaws.com",
@@ -325,6 +331,13 @@ fn known_names() -> &'static HashSet<String> {
                 for entry in &catalog.index().services {
                     names.insert(format!("{}.{region}.{suffix}", entry.endpoint_prefix));
                 }
+                for own in ["ddb", "search-ddb", "data-kinesis", "data-kinesis-queues"] {
+                    for end in ["", "-fips"] {
+                        for suffix in [suffix, &partition.dual_stack_dns_suffix] {
+                            names.insert(format!("123456789012.{own}{end}.{region}.{suffix}"));
+                        }
+                    }
+                }
                 for old in ["queue", "elasticmapreduce"] {
                     names.insert(format!("{region}.{old}.{suffix}"));
                 }
@@ -373,6 +386,7 @@ fn piece() -> impl Strategy<Value = String> {
         "queue",
         "data",
         "vpce",
+        "ddb",
         "123456789012",
         "s3-accesspoint",
         "my-ap-123456789012",
