@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::plugins;
 use crate::setup::{self, call};
+use crate::{fuzz, plugins};
 
 /// The plugins, and then the gateway that embeds them.
 ///
@@ -66,12 +66,19 @@ pub(crate) fn test(root: &Path, filter: Option<&str>) -> Result<()> {
         .env("PORTCULLIS_INPUTS", generated(root, "inputs")?)
         .env("PORTCULLIS_OUTPUTS", generated(root, "outputs")?)
         .env("PORTCULLIS_REQUIRE_PLUGINS", "1");
-    call(&mut command)
+    call(&mut command)?;
+    match filter {
+        Some(_) => Ok(()),
+        None => fuzz::briefly(root),
+    }
 }
 
 /// `inputs` of every operation as botocore's own serializers write them, or `outputs` as its own
 /// parsers read them.
-fn generated(root: &Path, what: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// If set-up has not been run.
+pub(crate) fn generated(root: &Path, what: &str) -> Result<PathBuf> {
     let cache = setup::cache()?;
     let path = cache.join(format!("{what}.jsonl"));
     let script = root.join(format!("tests/e2e/clients/generate_{what}.py"));

@@ -15,6 +15,7 @@ use gateway::Profile;
 
 mod bench;
 mod catalog;
+mod fuzz;
 mod gateway;
 mod plugins;
 mod setup;
@@ -27,6 +28,7 @@ fn main() -> anyhow::Result<()> {
         Command::Build { release: false } => gateway::build(&root, Profile::Dev),
         Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Demo { arguments } => gateway::demo(&root, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Command::Setup => setup::run(&root),
         Command::Test { filter } => gateway::test(&root, filter.as_deref()),
     }
@@ -57,6 +59,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Feed what agents send to the parsers, guided by coverage.
+    Fuzz(fuzz::Arguments),
     /// Install what plugins and tests need.
     Setup,
     /// Set up, build, and run every test.

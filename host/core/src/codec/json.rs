@@ -59,9 +59,15 @@ pub(crate) fn decode(
         members,
     };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    seed.deserialize(&mut deserializer)
+    let value = seed
+        .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| decoder.refusal_of(&error))
+        .map_err(|error| decoder.refusal_of(&error))?;
+    // Nobody sends it, and nobody says what it would mean.
+    if value == Value::Null && seed.is_structure() && !model.is_tolerant() {
+        return Err(wrong_type("the body", "an object"));
+    }
+    Ok(value)
 }
 
 /// Checks that bytes are one JSON value without duplicate keys, of whatever shape.
@@ -122,6 +128,10 @@ struct Seed<'a> {
 }
 
 impl<'a> Seed<'a> {
+    fn is_structure(self) -> bool {
+        matches!(self.shape, Shape::Structure(_))
+    }
+
     fn below<E: Error>(self, shape: ShapeId) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
             let refusal = Refusal::InvalidInput("the body is nested too deeply".to_owned());

@@ -191,6 +191,11 @@ impl Parser {
             (Some((_, local)), Reading::Tolerant) => local,
             (Some(_), Reading::Exact) => return Err(not_plain("a namespace prefix")),
         };
+        // One namespace for the whole request: a reader that knows namespaces would skip elements of
+        // another one, and this one would not.
+        if self.reading == Reading::Exact && !self.open.is_empty() && names_namespace(start) {
+            return Err(not_plain("a namespace below its root"));
+        }
         let attributes = attributes(start, self.reading)?;
         self.open.push(Element {
             name: name.to_owned(),
@@ -259,6 +264,13 @@ impl Parser {
         }
         Ok(())
     }
+}
+
+fn names_namespace(start: &BytesStart<'_>) -> bool {
+    start
+        .attributes()
+        .flatten()
+        .any(|attribute| attribute.key.0 == "xmlns")
 }
 
 fn attributes(start: &BytesStart<'_>, reading: Reading) -> Result<Vec<(String, String)>, Refusal> {

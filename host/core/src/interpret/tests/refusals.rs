@@ -209,6 +209,7 @@ fn json_has_one_reading() {
         (r#"{"TableName":"a"}{}"#, Malformed),
         ("\u{feff}{}", Malformed),
         ("[]", InvalidInput),
+        ("null", InvalidInput),
         (r#"{"TableName":"\ud800"}"#, Malformed),
         (r#"{"Item":{"k":{"BOOL":NaN}}}"#, Malformed),
         (r#"{"Item":{"k":{"B":"not base64"}}}"#, InvalidInput),
@@ -260,6 +261,10 @@ fn xml_has_one_reading() {
         (wrapped("<Object><Key>a\rb</Key></Object>"), Ambiguous),
         (wrapped("<?pi?>"), Ambiguous),
         (wrapped("<x:Object xmlns:x=\"u\"/>"), Ambiguous),
+        (
+            wrapped("<Object xmlns=\"u\"><Key>a</Key></Object>"),
+            Ambiguous,
+        ),
         (
             wrapped("<Object a=\"1\"><Key>a</Key></Object>"),
             InvalidInput,
