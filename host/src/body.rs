@@ -25,7 +25,7 @@ mod stream;
 pub use busy::{Busy, BusyGuard};
 pub use idle::{Idle, IdleError};
 pub use response::{BoxError, ResponseBody};
-pub use stream::{CutOff, StreamFailure, StreamingBody};
+pub use stream::{CutOff, PendingBody, StreamFailure, StreamingBody};
 
 /// A body that is read whole must have arrived after this many of the longest pauses.
 const WHOLE_BODY_PAUSES: u32 = 10;
@@ -53,7 +53,7 @@ pub struct Admitted {
     /// For the signature.
     pub payload: Payload,
     /// The bytes to come, when the payload is [`Payload::Streamed`].
-    pub stream: Option<StreamingBody>,
+    pub stream: Option<PendingBody>,
     /// The bytes' share of the budget; to be held as long as they are.
     pub share: BudgetShare,
 }
@@ -78,7 +78,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`Refusal::PayloadTooLarge`], [`Refusal::BodyTimeout`], [`Refusal::Overloaded`],
-    /// [`Refusal::Malformed`] when the client ends it early, and what the payload mode refuses.
+    /// [`Refusal::Malformed`] when the client ends it early.
     pub async fn admit(
         &self,
         body: Incoming,
@@ -96,7 +96,7 @@ impl Bodies {
         }
         Ok(Admitted {
             payload: Payload::Streamed,
-            stream: Some(StreamingBody::new(body, mode, self.idle_timeout)?),
+            stream: Some(PendingBody::new(body, self.idle_timeout)),
             share: BudgetShare::default(),
         })
     }

@@ -94,12 +94,16 @@ impl Gateway {
         } else {
             Intake::Whole
         };
+        // A streamed body is not touched before it is sent, so that an agent that asks first
+        // (`Expect: 100-continue`) is told "no" and never sends it.
         let body = request.into_body();
-        progress.body_taken();
         let admitted = self
             .bodies
             .admit(body, signed.payload_mode(), intake)
             .await?;
+        if admitted.stream.is_none() {
+            progress.body_taken();
+        }
         let _share_of_memory = admitted.share;
         progress.end(Step::Admit, &self.times);
 

@@ -81,7 +81,7 @@ impl Progress {
         self.timings.push((step.as_str(), micros(elapsed)));
     }
 
-    /// From here on the body is read to its end or the connection ends.
+    /// The body was read to its end.
     pub fn body_taken(&mut self) {
         self.unread_body = false;
     }

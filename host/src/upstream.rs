@@ -31,6 +31,7 @@ mod connect;
 mod mint;
 mod prepare;
 mod progress;
+mod rechunk;
 mod request;
 mod route;
 

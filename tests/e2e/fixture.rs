@@ -32,8 +32,18 @@ pub(crate) const POWER: &str = "arn:aws:iam::123456789012:role/agent-power";
 
 /// Connections whose AWS is a recorder. One per test that says "no byte arrived", so that tests
 /// running at the same time do not see each other's calls.
-const RECORDERS: [&str; 9] = [
-    "audited", "denied", "framing", "http2", "proxy", "sessions", "signing", "spare", "uploads",
+const RECORDERS: [&str; 11] = [
+    "audited",
+    "denied",
+    "expect",
+    "framing",
+    "http2",
+    "presigned",
+    "proxy",
+    "sessions",
+    "signing",
+    "spare",
+    "uploads",
 ];
 
 /// Policies of the shared stage: `agents` read everywhere, `power` may do anything but what is
@@ -85,7 +95,7 @@ pub(crate) fn recorded_role(name: &str) -> String {
 
 fn recorded_account(name: &str) -> String {
     let at = RECORDERS.iter().position(|known| *known == name).unwrap();
-    format!("20000000000{at}")
+    format!("2000000000{at:02}")
 }
 
 /// AWS's stand-in, started on first use.

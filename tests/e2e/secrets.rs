@@ -1,10 +1,11 @@
 //! Nothing secret is written down, however much is logged.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::fixture::client::{Agent, assert_all_ok, value};
 use crate::fixture::gateway::{Gateway, Setting};
-use crate::fixture::sign::Call;
+use crate::fixture::sign::{Call, Payload, Session};
 use crate::fixture::tap::Tap;
 use crate::fixture::{POWER, issuer, moto_connection, stage};
 
@@ -42,6 +43,7 @@ fn logs_records_and_metrics_hold_no_secret_at_the_most_verbose_level() {
     let answer = gateway.send(&wrong.bytes());
     assert_eq!(answer.code(), "InvalidSignatureException");
 
+    let url_signature = use_urls(&gateway, &session);
     let issued = tap.seen().issued;
     assert!(issued.len() >= 2, "no role was assumed: {issued:?}");
     let mut secrets = vec![
@@ -50,6 +52,7 @@ fn logs_records_and_metrics_hold_no_secret_at_the_most_verbose_level() {
         ("a session's secret", session.secret.clone()),
         ("a session's token", session.token.clone()),
         ("the expected signature", signature.to_owned()),
+        ("a presigned URL's signature", url_signature),
         ("a secret's value", PLANTED.to_owned()),
     ];
     secrets.extend(
@@ -86,4 +89,19 @@ fn logs_records_and_metrics_hold_no_secret_at_the_most_verbose_level() {
             assert!(!text.contains(secret.as_str()), "{place} holds {what}");
         }
     }
+}
+
+/// Sends a presigned URL, right and bent, and returns its signature.
+fn use_urls(gateway: &Gateway, session: &Session) -> String {
+    let call = Call {
+        payload: Payload::Unsigned,
+        ..Call::s3(&gateway.host(), "GET", "/traced/key", b"")
+    };
+    let mut url = call.presign(session, Duration::from_secs(60));
+    let (_, signature) = url.target.split_once("X-Amz-Signature=").unwrap();
+    let signature: String = signature.chars().take(64).collect();
+    gateway.send(&url.bytes());
+    url.target.push_str("&versionId=1");
+    assert_eq!(gateway.send(&url.bytes()).code(), "SignatureDoesNotMatch");
+    signature
 }

@@ -202,17 +202,106 @@ fn an_unsigned_payload_is_for_s3_over_tls_only() {
     );
 }
 
+const CHUNKS: [&[u8]; 2] = [b"hello ", b"world"];
+
+fn signed_upload(target: &str, word: &'static str) -> Call {
+    Call {
+        payload: Payload::SignedChunks(word),
+        ..Call::s3(&stage().gateway.host(), "PUT", target, b"")
+    }
+    .with("x-amz-decoded-content-length", "11")
+    .with("content-encoding", "aws-chunked")
+}
+
 #[test]
-fn signed_frames_are_refused_with_a_reason() {
-    let mut call =
-        Call::s3(&stage().gateway.host(), "PUT", "/bucket/signed-frames", b"").sign(&session());
-    *call.header("x-amz-content-sha256") = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned();
-    let answer = stage().gateway.send(&call.bytes());
-    assert!(
-        [400, 403, 501].contains(&answer.status),
-        "{}",
-        answer.text()
-    );
-    assert!(!answer.element("Message").unwrap_or_default().is_empty());
-    assert_eq!(arrived("signed-frames").len(), 0);
+fn signed_chunks_arrive_in_chunks_of_the_gateways_own() {
+    let session = session();
+    let plain = signed_upload("/bucket/chunks-plain", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    let plain = plain.sign_chunks(&session, &CHUNKS, None);
+    let word = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+    let trailer = signed_upload("/bucket/chunks-trailer", word)
+        .with("x-amz-trailer", "x-amz-checksum-crc32")
+        .sign_chunks(
+            &session,
+            &CHUNKS,
+            Some(("x-amz-checksum-crc32", "DUoRhQ==")),
+        );
+    for (target, signed, lines) in [
+        ("/bucket/chunks-plain", plain, 4),
+        ("/bucket/chunks-trailer", trailer, 6),
+    ] {
+        let answer = stage().gateway.send(&signed.bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let requests = arrived(target);
+        assert_eq!(requests.len(), 1);
+        let body = String::from_utf8(requests[0].body.clone()).unwrap();
+        assert!(body.starts_with("b;chunk-signature="), "{body}");
+        assert!(
+            body.contains("\r\nhello world\r\n0;chunk-signature="),
+            "{body}"
+        );
+        assert_eq!(body.matches("\r\n").count(), lines, "{body}");
+        let ours = String::from_utf8(signed.body).unwrap();
+        for signature in ours.split("-signature").skip(1) {
+            let hex: String = signature.chars().skip(1).take(64).collect();
+            assert!(!body.contains(&hex), "{body}");
+        }
+        let length = requests[0].header("content-length");
+        assert_eq!(length, Some(&*body.len().to_string()));
+    }
+}
+
+#[test]
+fn a_broken_chain_leaves_no_complete_upload() {
+    let word = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    let session = session();
+    let body = |target: &str, chunks: &[&[u8]]| {
+        signed_upload(target, word).sign_chunks(&session, chunks, None)
+    };
+    let text = |signed: &[u8]| String::from_utf8(signed.to_vec()).unwrap();
+    type Bend<'a> = &'a dyn Fn(&str) -> String;
+    let cases: [(&str, Bend<'_>); 6] = [
+        ("another byte", &|body| body.replace("world", "World")),
+        ("the last chunk unsigned", &|body| {
+            let (rest, _) = body.split_once("\r\n0;").unwrap();
+            format!("{rest}\r\n0;chunk-signature={}\r\n\r\n", "0".repeat(64))
+        }),
+        ("no last chunk", &|body| {
+            body.split_once("0;chunk").unwrap().0.to_owned()
+        }),
+        ("reordered", &|body| {
+            let (first, rest) = body.split_at(2 + 16 + 64 + 2 + 6 + 2);
+            let (second, last) = rest.split_at(2 + 16 + 64 + 2 + 5 + 2);
+            [second, first, last].concat()
+        }),
+        ("without signatures", &|_| {
+            "6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n".to_owned()
+        }),
+        ("without chunks", &|_| "hello world".to_owned()),
+    ];
+    for (at, (what, bend)) in cases.into_iter().enumerate() {
+        let target = format!("/bucket/broken-{at}-chain");
+        let mut signed = body(&target, &CHUNKS);
+        signed.body = bend(&text(&signed.body)).into_bytes();
+        let answer = stage().gateway.send(&signed.bytes());
+        let seen = format!("{what}: {} {}", answer.status, answer.text());
+        assert!((400..500).contains(&answer.status), "{seen}");
+        assert_eq!(arrived(&target).len(), 0, "{seen}");
+    }
+    let target = "/bucket/chunk-lengths";
+    for chunks in [[b"hello ".as_slice(), b"worl"], [b"hello ", b"world!"]] {
+        let answer = stage().gateway.send(&body(target, &chunks).bytes());
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+    assert_eq!(arrived(target).len(), 0);
+}
+
+#[test]
+fn signed_chunks_are_for_uploads_of_objects_only() {
+    let word = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    let policy = signed_upload("/chunks-only?policy", word);
+    let signed = policy.sign_chunks(&session(), &CHUNKS, None);
+    let answer = stage().gateway.send(&signed.bytes());
+    assert_eq!(answer.code(), "NotImplemented", "{}", answer.text());
+    assert_eq!(arrived("chunks-only").len(), 0);
 }

@@ -1,4 +1,5 @@
-//! Checks an `aws-chunked` body (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`) while it is passed on.
+//! Checks an `aws-chunked` body (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`) while it is passed on; the
+//! forms whose chunks are signed are in `signed` and, written anew, in `encode`.
 //!
 //! The bytes are forwarded exactly as they came, so only one grammar is taken: what the AWS SDKs
 //! write, without chunk extensions, leading zeros or blanks. The last chunk and the trailers are
@@ -11,6 +12,12 @@
 //! ```
 
 use bytes::{Bytes, BytesMut};
+
+mod encode;
+mod signed;
+
+pub use encode::{CHUNK, Encoder, encoded_length};
+pub use signed::{SignedDecoder, Trailer};
 
 use crate::checksum::{Algorithm, Hasher};
 use crate::refusal::Refusal;

@@ -57,6 +57,17 @@ impl Algorithm {
         }
     }
 
+    /// The value's length in bytes, before base64.
+    #[must_use]
+    pub fn digest_length(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
     /// The header or trailer that carries it, e.g. `x-amz-checksum-sha256`.
     #[must_use]
     pub fn header_name(self) -> String {

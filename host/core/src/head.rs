@@ -1,10 +1,12 @@
 //! The head of a request exactly as it came off the wire: split, bounded, not yet believed.
 
+use std::fmt;
+
 use http::{HeaderMap, Method};
 
 /// A request head. `path` and `query` keep the client's own percent-encoding, because SigV4 signs
 /// those bytes and S3 keys may hold `..`, `//` and `%2F`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Head {
     /// The method, case-sensitive (RFC 9110 §9.1).
     pub method: Method,
@@ -41,6 +43,23 @@ impl Head {
             .to_str()
             .map(Some)
             .map_err(|_| HeaderError::NotText(name.to_owned()))
+    }
+}
+
+/// The query of a presigned URL is as good as a credential.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query = self.query.as_deref();
+        let secret = query.is_some_and(|query| query.to_ascii_lowercase().contains("signature="));
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &if secret { Some("…") } else { query })
+            .field("authority", &self.authority)
+            .field("headers", &self.headers)
+            .field("tls", &self.tls)
+            .field("proxied", &self.proxied)
+            .finish()
     }
 }
 

@@ -11,6 +11,7 @@ mod authority;
 mod buckets;
 mod claim;
 mod dialect;
+mod embedded;
 mod form;
 mod hosts;
 mod identify;
@@ -58,12 +59,20 @@ pub fn interpret(
     request: &VerifiedRequest,
     place: &Place,
 ) -> Result<Call, Refusal> {
+    // Its frames would be judged, and what is in them be done.
+    if request.payload_mode().is_framed() && matches!(request.payload(), Payload::Whole(_)) {
+        return Err(Refusal::Unsupported(
+            "aws-chunked bodies are only taken for PutObject and UploadPart".to_owned(),
+        ));
+    }
     let request = Request {
         head: request.head(),
         scope: request.scope(),
         payload: request.payload(),
     };
-    read(catalog, &request, place)
+    let call = read(catalog, &request, place)?;
+    embedded::refuse(&call)?;
+    Ok(call)
 }
 
 /// A call that nobody makes, to ask policies about.

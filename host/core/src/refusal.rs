@@ -180,6 +180,13 @@ pub enum Refusal {
     #[error("{0}")]
     Unsupported(String),
 
+    /// A presigned URL is past its end.
+    #[error("the presigned URL ended at {ended}; presign a new one")]
+    UrlExpired {
+        /// ISO 8601 basic format.
+        ended: String,
+    },
+
     /// AWS, or what stands in for it, did not answer.
     #[error("the gateway could not reach {host}; {state}")]
     UpstreamUnreachable {

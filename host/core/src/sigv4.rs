@@ -2,28 +2,37 @@
 //! possession is checked.
 //!
 //! [`SignedRequest::parse`] reads syntax only; [`SignedRequest::verify`] is the only way to a
-//! [`VerifiedRequest`]. Only the `Authorization` header form is taken. There is one canonical form
-//! of every request: what does not fit it is refused, never tried a second way.
+//! [`VerifiedRequest`]. The signature is in the `Authorization` header or, of a presigned URL, in
+//! the query. There is one canonical form of every request: what does not fit it is refused, never
+//! tried a second way.
 
 use std::fmt;
 
 use bytes::Bytes;
+use http::HeaderName;
 use time::OffsetDateTime;
 
+use crate::checksum::Algorithm;
 use crate::head::{Head, HeaderError};
 use crate::refusal::Refusal;
 
 mod authorization;
 mod canonical;
+mod chunks;
 mod key;
 pub mod payload;
+mod presigned;
 mod signing_time;
 
+pub use chunks::ChunkChain;
 pub use key::SigningSecret;
 
-use authorization::Authorization;
+pub(crate) use key::Signature;
+
+use authorization::{Authorization, Form};
 use canonical::PathStyle;
-use key::Signature;
+use payload::BodyCheck;
+use presigned::Presigned;
 use signing_time::SigningTime;
 
 /// The longest session token taken, in bytes.
@@ -80,6 +89,8 @@ pub struct SignedRequest {
     signing_time: SigningTime,
     /// `SignedHeaders` as sent: lower-case, sorted, joined by `;`.
     signed_headers: String,
+    /// Headers that were signed as parameters of a presigned URL.
+    hoisted: Vec<HeaderName>,
     signature: Signature,
     canonical_path: String,
     canonical_query: String,
@@ -103,6 +114,14 @@ pub enum PayloadMode {
     Absent,
     /// A hex digest in `x-amz-content-sha256`.
     Digest([u8; 32]),
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` and, with a trailer, `…-TRAILER`: aws-chunked frames,
+    /// each with a signature of its own. S3 only.
+    SignedChunks {
+        /// `x-amz-decoded-content-length`.
+        decoded_length: u64,
+        /// The announced trailer.
+        trailer: Option<Algorithm>,
+    },
     /// `UNSIGNED-PAYLOAD`, S3 over TLS only.
     Unsigned,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked frames with a checksum trailer.
@@ -129,6 +148,21 @@ pub struct VerifiedRequest {
     scope: Scope,
     payload: Payload,
     payload_mode: PayloadMode,
+    /// What a streamed payload still has to hold to.
+    check: Option<BodyCheck>,
+}
+
+/// A request whose signature was checked, taken apart.
+#[derive(Debug)]
+pub struct VerifiedParts {
+    /// The head.
+    pub head: Head,
+    /// The body.
+    pub payload: Payload,
+    /// How the body is bound to the signature.
+    pub payload_mode: PayloadMode,
+    /// What the bytes to come have to hold to, when the payload is [`Payload::Streamed`].
+    pub check: Option<BodyCheck>,
 }
 
 impl SignedRequest {
@@ -144,31 +178,32 @@ impl SignedRequest {
         for name in SENSITIVE {
             conceal(&mut head, name);
         }
-        let canonical_query = canonical::query(head.query.as_deref().unwrap_or(""))?;
-        let authorization = Authorization::of(&head)?;
+        let proof = match Form::of(&head)? {
+            Form::Header(authorization) => Proof::in_header(&head, authorization)?,
+            Form::Query => Proof::in_query(&mut head)?,
+        };
         for name in SINGLE {
             header(&head, name)?;
         }
-        canonical::check_signed_headers(&head, &authorization.signed_headers)?;
-        let signing_time = SigningTime::of(&head, &authorization.signed_headers)?;
-        signing_time.check_day(&authorization.scope)?;
-        let payload_mode = payload::mode(&head, &authorization.scope.service)?;
+        let authorization = proof.authorization;
+        proof.signing_time.check_day(&authorization.scope)?;
         let style = PathStyle::of(&authorization.scope.service);
         if let Some(normalised) = canonical::normalised(&head.path, style) {
             head.path = normalised;
         }
         let canonical_path = canonical::path(&head.path, style)?;
         Ok(Self {
-            session_token: session_token(&head)?,
+            session_token: proof.session_token,
             head,
             scope: authorization.scope,
             access_key_id: authorization.access_key_id,
-            payload_mode,
-            signing_time,
+            payload_mode: proof.payload_mode,
+            signing_time: proof.signing_time,
             signed_headers: authorization.signed_headers,
+            hoisted: proof.hoisted,
             signature: authorization.signature,
             canonical_path,
-            canonical_query,
+            canonical_query: proof.canonical_query,
         })
     }
 
@@ -190,7 +225,7 @@ impl SignedRequest {
         &self.access_key_id
     }
 
-    /// `x-amz-security-token`, which is always signed.
+    /// The session token, which is always signed.
     #[must_use]
     pub fn session_token(&self) -> Option<&str> {
         self.session_token.as_deref()
@@ -204,8 +239,8 @@ impl SignedRequest {
 
     /// Checks the signature made with `secret`, its age at `now`, and a body that was read whole.
     ///
-    /// A streamed body is checked by the shell while it is sent, with [`payload::BodyDigest`] or
-    /// [`crate::aws_chunked::Decoder`] as the payload mode says.
+    /// A streamed body is checked by the shell while it is sent, with the [`BodyCheck`] among the
+    /// [`VerifiedParts`].
     ///
     /// # Errors
     /// [`Refusal::ClockSkew`], [`Refusal::SignatureMismatch`], [`Refusal::PayloadMismatch`],
@@ -226,14 +261,27 @@ impl SignedRequest {
             &self.scope,
             &canonical_request,
         )?;
-        payload::check_whole(&self.payload_mode, &payload)?;
+        let check = self.body_check(secret)?;
+        let check = match &payload {
+            Payload::Whole(bytes) => check.check_whole(bytes).map(|()| None)?,
+            Payload::Streamed => Some(check),
+        };
         let mut head = self.head;
-        drop_unsigned(&mut head, &self.signed_headers);
+        drop_unsigned(&mut head, &self.signed_headers, &self.hoisted);
         Ok(VerifiedRequest {
             head,
             scope: self.scope,
             payload,
             payload_mode: self.payload_mode,
+            check,
+        })
+    }
+
+    /// What the body has to hold to, the signature being right.
+    fn body_check(&self, secret: &SigningSecret) -> Result<BodyCheck, Refusal> {
+        BodyCheck::of(&self.payload_mode, || {
+            let time = self.signing_time.text();
+            ChunkChain::after(secret, &self.scope, time, &self.signature)
         })
     }
 
@@ -276,8 +324,13 @@ impl VerifiedRequest {
 
     /// Takes the request apart, to send it on.
     #[must_use]
-    pub fn into_parts(self) -> (Head, Payload, PayloadMode) {
-        (self.head, self.payload, self.payload_mode)
+    pub fn into_parts(self) -> VerifiedParts {
+        VerifiedParts {
+            head: self.head,
+            payload: self.payload,
+            payload_mode: self.payload_mode,
+            check: self.check,
+        }
     }
 }
 
@@ -304,6 +357,49 @@ impl fmt::Debug for VerifiedRequest {
     }
 }
 
+/// A signature and what it says of the request around it.
+struct Proof {
+    authorization: Authorization,
+    canonical_query: String,
+    signing_time: SigningTime,
+    payload_mode: PayloadMode,
+    session_token: Option<String>,
+    hoisted: Vec<HeaderName>,
+}
+
+impl Proof {
+    fn in_header(head: &Head, authorization: Authorization) -> Result<Self, Refusal> {
+        canonical::check_signed_headers(head, &authorization.signed_headers)?;
+        Ok(Self {
+            canonical_query: canonical::query(head.query.as_deref().unwrap_or(""))?,
+            signing_time: SigningTime::of(head, &authorization.signed_headers)?,
+            payload_mode: payload::mode(head, &authorization.scope.service)?,
+            session_token: session_token(header(head, "x-amz-security-token")?)?,
+            hoisted: Vec::new(),
+            authorization,
+        })
+    }
+
+    fn in_query(head: &mut Head) -> Result<Self, Refusal> {
+        let mut url = Presigned::take(head)?;
+        canonical::check_signed_headers(head, &url.authorization.signed_headers)?;
+        if head.headers.contains_key("x-amz-security-token") {
+            return Err(Refusal::Ambiguous(
+                "the session token of a presigned URL is not in its query alone".to_owned(),
+            ));
+        }
+        let hoisted = url.lower(head)?;
+        Ok(Self {
+            canonical_query: url.canonical_query,
+            payload_mode: payload::mode_of_url(head, &url.authorization.scope.service)?,
+            session_token: session_token(url.session_token.as_deref())?,
+            signing_time: url.signing_time,
+            hoisted,
+            authorization: url.authorization,
+        })
+    }
+}
+
 /// The one value of a header, refusing what has two readings.
 fn header<'a>(head: &'a Head, name: &str) -> Result<Option<&'a str>, Refusal> {
     head.header(name).map_err(|error| match error {
@@ -312,8 +408,7 @@ fn header<'a>(head: &'a Head, name: &str) -> Result<Option<&'a str>, Refusal> {
     })
 }
 
-fn session_token(head: &Head) -> Result<Option<String>, Refusal> {
-    let token = header(head, "x-amz-security-token")?;
+fn session_token(token: Option<&str>) -> Result<Option<String>, Refusal> {
     if token.is_some_and(|token| token.is_empty() || token.len() > MAX_SESSION_TOKEN) {
         return Err(Refusal::SessionInvalid);
     }
@@ -330,9 +425,10 @@ fn conceal(head: &mut Head, name: &'static str) {
 }
 
 /// Leaves only headers that the client vouches for, or that are known to be left unsigned.
-fn drop_unsigned(head: &mut Head, signed_headers: &str) {
+fn drop_unsigned(head: &mut Head, signed_headers: &str, hoisted: &[HeaderName]) {
     let is_vouched = |name: &str| {
         TAKEN_UNSIGNED.binary_search(&name).is_ok()
+            || hoisted.iter().any(|hoisted| hoisted == name)
             || signed_headers.split(';').any(|signed| signed == name)
     };
     let names = head.headers.keys();

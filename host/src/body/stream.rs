@@ -12,18 +12,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use portcullis_core::aws_chunked::Decoder;
+use portcullis_core::aws_chunked::Trailer;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::sigv4::PayloadMode;
-use portcullis_core::sigv4::payload::BodyDigest;
+use portcullis_core::sigv4::payload::BodyCheck;
 
 use super::idle::Idle;
+
+/// A body still on the wire. It cannot be read before its request is verified: only that tells
+/// what it has to hold to.
+#[derive(Debug)]
+pub struct PendingBody(Idle<Incoming>);
 
 /// A body that is being sent on.
 #[derive(Debug)]
 pub struct StreamingBody {
     source: Idle<Incoming>,
-    check: Check,
+    /// Nothing is left to do once this is gone.
+    check: Option<BodyCheck>,
+    /// What arrived and was not looked at yet.
+    unread: Bytes,
+    /// What was found behind the data of signed chunks.
+    trailer: Option<Trailer>,
     /// The newest bytes, until it is known whether they are the last.
     held: Option<Bytes>,
     failure: StreamFailure,
@@ -51,43 +60,30 @@ impl StreamFailure {
 #[error("the upload was cut off: {0}")]
 pub struct CutOff(Refusal);
 
-#[derive(Debug)]
-enum Check {
-    Digest(BodyDigest),
-    /// The check was done, well or badly; nothing follows.
-    Done,
-    Trailer(Box<Decoder>),
-    Unsigned,
+impl PendingBody {
+    pub(super) fn new(source: Incoming, idle_timeout: Duration) -> Self {
+        Self(Idle::new(source, idle_timeout))
+    }
 }
 
 impl StreamingBody {
-    /// Checks `source` as its payload mode says.
-    ///
-    /// # Errors
-    /// What the mode refuses; [`Refusal::Internal`] for a mode that has to be read whole.
-    pub(super) fn new(
-        source: Incoming,
-        mode: &PayloadMode,
-        idle_timeout: Duration,
-    ) -> Result<Self, Refusal> {
-        let check = match mode {
-            PayloadMode::Absent => return Err(Refusal::Internal),
-            PayloadMode::Digest(digest) => Check::Digest(BodyDigest::new(*digest)),
-            PayloadMode::Unsigned => Check::Unsigned,
-            PayloadMode::UnsignedTrailer {
-                decoded_length,
-                trailer,
-            } => {
-                let decoder = Decoder::new(*decoded_length, trailer.as_deref())?;
-                Check::Trailer(Box::new(decoder))
-            }
-        };
-        Ok(Self {
-            source: Idle::new(source, idle_timeout),
-            check,
+    /// Reads a body that has to hold to `check`.
+    #[must_use]
+    pub fn new(body: PendingBody, check: BodyCheck) -> Self {
+        Self {
+            source: body.0,
+            check: Some(check),
+            unread: Bytes::new(),
+            trailer: None,
             held: None,
             failure: StreamFailure::default(),
-        })
+        }
+    }
+
+    /// The checksum behind signed chunks, to be asked for when the body has ended.
+    #[must_use]
+    pub fn trailer(&self) -> Option<&Trailer> {
+        self.trailer.as_ref()
     }
 
     /// Where a failure will be found; to be asked for before the body is sent.
@@ -96,56 +92,69 @@ impl StreamingBody {
         self.failure.clone()
     }
 
-    /// Takes in bytes from the agent and returns those that may go on.
-    fn take(&mut self, bytes: Bytes) -> Result<Option<Bytes>, Refusal> {
+    /// Looks at what arrived and returns what of it may go on; nothing, when more has to arrive.
+    fn pass(&mut self) -> Result<Bytes, Refusal> {
         let passing = match &mut self.check {
-            Check::Digest(digest) => {
-                digest.push(&bytes);
-                self.held.replace(bytes)
+            Some(BodyCheck::Digest(digest)) => {
+                digest.push(&self.unread);
+                self.held.replace(std::mem::take(&mut self.unread))
             }
+            Some(BodyCheck::Nothing) => Some(std::mem::take(&mut self.unread)),
+            // The chunks that go out are the gateway's own, and it does not write the last one
+            // before the end of this body.
+            Some(BodyCheck::SignedChunks(decoder)) => Some(decoder.pull(&mut self.unread)?),
             // One step behind, so that a body that ends too early never fills its announced length.
-            Check::Trailer(decoder) => match decoder.push(bytes)? {
-                passing if passing.is_empty() => None,
-                passing => self.held.replace(passing),
-            },
-            Check::Unsigned => Some(bytes),
-            Check::Done => None,
+            Some(BodyCheck::Trailer(decoder)) => {
+                match decoder.push(std::mem::take(&mut self.unread))? {
+                    passing if passing.is_empty() => None,
+                    passing => self.held.replace(passing),
+                }
+            }
+            None => None,
         };
-        Ok(passing.filter(|bytes| !bytes.is_empty()))
+        Ok(passing.unwrap_or_default())
     }
 
     /// Checks the whole and returns what was held back.
     fn finish(&mut self) -> Result<Option<Bytes>, Refusal> {
-        match std::mem::replace(&mut self.check, Check::Done) {
-            Check::Digest(digest) => digest.finish().map(|()| self.held.take()),
-            Check::Trailer(decoder) => {
+        match self.check.take() {
+            Some(BodyCheck::Digest(digest)) => digest.finish().map(|()| self.held.take()),
+            Some(BodyCheck::SignedChunks(decoder)) => {
+                self.trailer = decoder.finish()?;
+                Ok(None)
+            }
+            Some(BodyCheck::Trailer(decoder)) => {
                 let tail = decoder.finish()?;
                 let held = self.held.take().unwrap_or_default();
                 Ok(Some([held, tail].concat().into()))
             }
-            Check::Unsigned | Check::Done => Ok(None),
+            Some(BodyCheck::Nothing) | None => Ok(None),
         }
     }
 
     fn fail(&mut self, refusal: Refusal) -> CutOff {
-        self.check = Check::Done;
+        self.check = None;
         self.held = None;
         self.failure.set(refusal.clone());
         CutOff(refusal)
     }
 
     fn next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
-        while !matches!(self.check, Check::Done) {
+        while self.check.is_some() {
+            if !self.unread.is_empty() {
+                let passing = self.pass()?;
+                if !passing.is_empty() {
+                    return Poll::Ready(Ok(Some(passing)));
+                }
+                continue;
+            }
             let frame = match ready!(Pin::new(&mut self.source).poll_frame(context)) {
                 Some(frame) => frame.map_err(|error| error.refusal())?,
                 None => return Poll::Ready(self.finish()),
             };
-            let bytes = frame
+            self.unread = frame
                 .into_data()
                 .map_err(|_| Refusal::Malformed("the body has trailers".to_owned()))?;
-            if let Some(passing) = self.take(bytes)? {
-                return Poll::Ready(Ok(Some(passing)));
-            }
         }
         Poll::Ready(Ok(None))
     }
@@ -167,10 +176,11 @@ impl Body for StreamingBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.check, Check::Done)
+        self.check.is_none()
     }
 
-    /// The framing of the source: what passes has the same length.
+    /// The framing of the source: what passes has the same length, but for signed chunks, whose
+    /// new length `upstream` knows.
     fn size_hint(&self) -> SizeHint {
         let held = self.held.as_ref().map_or(0, |held| held.len() as u64);
         let source = self.source.size_hint();

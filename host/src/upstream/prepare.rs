@@ -9,7 +9,7 @@ use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{Payload, VerifiedRequest};
 
 use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream};
-use crate::body::StreamingBody;
+use crate::body::{PendingBody, StreamingBody};
 use crate::config::Connection;
 
 impl Upstream {
@@ -22,7 +22,7 @@ impl Upstream {
         &self,
         permit: &Permit,
         request: VerifiedRequest,
-        stream: Option<StreamingBody>,
+        stream: Option<PendingBody>,
     ) -> Result<Outgoing, Refusal> {
         let connection = self
             .connections
@@ -34,19 +34,19 @@ impl Upstream {
             written: call.addressing(),
         });
         let route = route(connection, call, bucket.as_ref())?;
-        let (head, payload, payload_mode) = request.into_parts();
-        let body = match (payload, stream) {
-            (Payload::Streamed, Some(stream)) => OutgoingBody::Stream(Box::new(stream)),
-            (Payload::Whole(bytes), None) => OutgoingBody::Whole(bytes),
-            (Payload::Streamed, None) | (Payload::Whole(_), Some(_)) => {
-                return Err(Refusal::Internal);
+        let request = request.into_parts();
+        let body = match (request.payload, stream, request.check) {
+            (Payload::Streamed, Some(stream), Some(check)) => {
+                OutgoingBody::Stream(Box::new(StreamingBody::new(stream, check)))
             }
+            (Payload::Whole(bytes), None, None) => OutgoingBody::Whole(bytes),
+            (Payload::Streamed | Payload::Whole(_), _, _) => return Err(Refusal::Internal),
         };
         Ok(Outgoing {
-            head,
+            head: request.head,
             bucket,
             route,
-            payload_mode,
+            payload_mode: request.payload_mode,
             body,
         })
     }

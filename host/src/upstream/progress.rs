@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use super::rechunk::Rechunked;
 use crate::body::{BoxError, StreamingBody};
 
 /// When the connection last asked for more of a request.
@@ -59,6 +60,7 @@ pub(super) struct Watched {
 }
 
 enum Source {
+    Rechunked(Box<Rechunked>),
     Stream(Box<StreamingBody>),
     Whole(Full<Bytes>),
 }
@@ -66,6 +68,10 @@ enum Source {
 impl Watched {
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self::of(Source::Whole(Full::new(bytes)))
+    }
+
+    pub(super) fn rechunked(body: Rechunked) -> Self {
+        Self::of(Source::Rechunked(Box::new(body)))
     }
 
     pub(super) fn stream(body: Box<StreamingBody>) -> Self {
@@ -100,18 +106,14 @@ impl Body for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let watched = self.get_mut();
         let frame = match &mut watched.body {
-            Source::Whole(body) => Pin::new(body)
-                .poll_frame(context)
-                .map(|frame| frame.map(|frame| frame.map_err(BoxError::from))),
-            // While the agent is waited for, its own time-out runs.
-            Source::Stream(body) => {
-                let polled = Pin::new(&mut **body).poll_frame(context);
-                if polled.is_pending() {
-                    watched.progress.mark();
-                }
-                polled.map(|frame| frame.map(|frame| frame.map_err(BoxError::from)))
-            }
+            Source::Rechunked(body) => poll(&mut **body, context),
+            Source::Stream(body) => poll(&mut **body, context),
+            Source::Whole(body) => poll(body, context),
         };
+        // While the agent is waited for, its own time-out runs; a whole body never waits.
+        if frame.is_pending() {
+            watched.progress.mark();
+        }
         let frame = ready!(frame);
         watched.progress.mark();
         Poll::Ready(frame)
@@ -119,6 +121,7 @@ impl Body for Watched {
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
+            Source::Rechunked(body) => body.is_end_stream(),
             Source::Stream(body) => body.is_end_stream(),
             Source::Whole(body) => body.is_end_stream(),
         }
@@ -126,8 +129,18 @@ impl Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
+            Source::Rechunked(body) => body.size_hint(),
             Source::Stream(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),
         }
     }
+}
+
+fn poll<B>(body: &mut B, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    Pin::new(body)
+        .poll_frame(context)
+        .map(|frame| frame.map(|frame| frame.map_err(Into::into)))
 }

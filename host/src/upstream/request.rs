@@ -11,11 +11,13 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use portcullis_core::aws_chunked::Encoder;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::sigv4::PayloadMode;
+use portcullis_core::sigv4::{ChunkChain, PayloadMode, Scope, SigningSecret};
 use time::OffsetDateTime;
 
 use super::progress::{Progress, Watched};
+use super::rechunk::Rechunked;
 use super::{Outgoing, OutgoingBody, Route, SignedCall};
 
 /// Headers that end here: the agent's own signature, what concerns only the connection to the
@@ -85,10 +87,20 @@ pub(super) fn signed(
         credentials,
         now,
     };
-    signing.apply(&mut request, &uri, &signable(&payload_mode, &body))?;
-    let body = match body {
-        OutgoingBody::Stream(body) => Watched::stream(body),
-        OutgoingBody::Whole(bytes) => Watched::whole(bytes),
+    let signature = signing.apply(&mut request, &uri, &signable(&payload_mode, &body))?;
+    let body = match (body, payload_mode) {
+        (
+            OutgoingBody::Stream(body),
+            PayloadMode::SignedChunks {
+                decoded_length,
+                trailer,
+            },
+        ) => {
+            let encoder = Encoder::new(signing.chain(&request, &signature)?);
+            Watched::rechunked(Rechunked::new(body, encoder, decoded_length, trailer))
+        }
+        (OutgoingBody::Stream(body), _) => Watched::stream(body),
+        (OutgoingBody::Whole(bytes), _) => Watched::whole(bytes),
     };
     let progress = body.progress();
     Ok((request.map(|()| body), progress))
@@ -145,6 +157,9 @@ fn signable<'a>(mode: &PayloadMode, body: &'a OutgoingBody) -> SignableBody<'a> 
         // A streamed body without a digest is never admitted; UNSIGNED would be a lie elsewhere.
         (PayloadMode::Absent, OutgoingBody::Stream(_)) => SignableBody::Precomputed(String::new()),
         (PayloadMode::Digest(digest), _) => SignableBody::Precomputed(hex::encode(digest)),
+        (PayloadMode::SignedChunks { .. }, _) => {
+            SignableBody::Precomputed(mode.word().unwrap_or_default().to_owned())
+        }
         (PayloadMode::Unsigned, _) => SignableBody::UnsignedPayload,
         (PayloadMode::UnsignedTrailer { .. }, _) => SignableBody::StreamingUnsignedPayloadTrailer,
     }
@@ -157,12 +172,13 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
+    /// Signs the head; returns the signature.
     fn apply(
         &self,
         request: &mut Request<()>,
         uri: &str,
         body: &SignableBody<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<String, Refusal> {
         let method = request.method().clone();
         let covered: Vec<(&str, &str)> = request
             .headers()
@@ -183,11 +199,26 @@ impl Signing<'_> {
             .build()
             .map_err(|error| internal("preparing the signature", &error))?;
         let parameters = SigningParams::V4(parameters);
-        let (instructions, _) = aws_sigv4::http_request::sign(signable, &parameters)
+        let (instructions, signature) = aws_sigv4::http_request::sign(signable, &parameters)
             .map_err(|error| internal("signing", &error))?
             .into_parts();
         instructions.apply_to_request_http1x(request);
-        Ok(())
+        Ok(signature)
+    }
+
+    /// The signatures of the chunks behind a signed head.
+    fn chain(&self, request: &Request<()>, signature: &str) -> Result<ChunkChain, Refusal> {
+        let time = request.headers().get("x-amz-date");
+        let time = time
+            .and_then(|time| time.to_str().ok())
+            .ok_or(Refusal::Internal)?;
+        let scope = Scope {
+            date: time.chars().take_while(|digit| *digit != 'T').collect(),
+            region: self.route.signing_region().to_owned(),
+            service: self.route.signing_name().to_owned(),
+        };
+        let secret = SigningSecret::new(self.credentials.secret_access_key().to_owned());
+        ChunkChain::new(&secret, &scope, time, signature)
     }
 
     fn settings(&self) -> SigningSettings {

@@ -8,11 +8,15 @@ import io
 import json
 import os
 import sys
+import ssl
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import boto3
 from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 KEYS = ["a b/ü+~%2F&=?.txt", "..//x", "é/日本"]
@@ -120,6 +124,31 @@ def objects(prefix):
     s3.call("list_objects_v2", lambda a: a["KeyCount"], Bucket=bucket)
 
 
+def presigned(prefix):
+    """URLs made by boto3 and used by something that knows nothing of AWS."""
+    bucket, key = f"{prefix}-bucket", "a b/ü+~%.txt"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    context = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
+
+    def fetch(step, url, method="GET", body=None, value=lambda answer: answer.status):
+        request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": "text/plain"} if body else {})
+        try:
+            with urllib.request.urlopen(request, context=context) as answer:
+                say(step=step, ok=True, value=value(answer))
+        except urllib.error.HTTPError as error:
+            say(step=step, ok=step in ("tampered", "sigv2"), value=error.read().decode() if step == "sigv2" else error.code)
+
+    s3 = boto3.client("s3", config=Config(signature_version="s3v4"))
+    url = lambda operation, **more: s3.generate_presigned_url(operation, Params=dict(Bucket=bucket, **more), ExpiresIn=60)
+    fetch("put", url("put_object", Key=key), "PUT", "héllo".encode())
+    fetch("get", url("get_object", Key=key, ResponseContentType="text/plain"), value=lambda answer: answer.read().decode())
+    fetch("head", url("head_object", Key=key), "HEAD")
+    fetch("list", url("list_objects_v2", Prefix="a b/", MaxKeys=3))
+    fetch("tampered", url("get_object", Key=key) + "&versionId=1")
+    old = boto3.client("s3", config=Config(signature_version="s3"))
+    fetch("sigv2", old.generate_presigned_url("get_object", Params=dict(Bucket=bucket, Key=key)))
+
+
 def denied(prefix):
     Counted("dynamodb").call("delete_table", TableName=f"{prefix}-table")
     Counted("sqs").call("create_queue", QueueName=f"{prefix}-queue")
@@ -204,5 +233,5 @@ def load(prefix):
 
 
 if __name__ == "__main__":
-    scenarios = (services, functions, objects, denied, sts, chain, express, sign_in, load)
+    scenarios = (services, functions, objects, presigned, denied, sts, chain, express, sign_in, load)
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -188,7 +188,8 @@ impl Refusal {
             | Self::UnknownService(_)
             | Self::UnsignedHeader(_)
             | Self::Unsigned
-            | Self::Unsupported(_) => Fault::Downstream,
+            | Self::Unsupported(_)
+            | Self::UrlExpired { .. } => Fault::Downstream,
         }
     }
 
@@ -382,6 +383,11 @@ impl Refusal {
                 ],
                 client,
             ),
+            Self::UrlExpired { .. } => Shape {
+                ec2: "RequestExpired",
+                s3: "AccessDenied",
+                ..mismatch
+            },
             Self::UpstreamUnreachable {
                 state: Delivery::NotSent,
                 ..

@@ -1,4 +1,5 @@
-//! The `Authorization` header, and naming every other way of signing that is not taken.
+//! The `Authorization` header, which signatures are in the query instead, and naming every other
+//! way of signing that is not taken.
 
 use super::key::Signature;
 use super::{Scope, header, malformed};
@@ -19,20 +20,48 @@ pub(super) struct Authorization {
     pub(super) signature: Signature,
 }
 
-impl Authorization {
-    /// Reads the one signature of a request whose query was found to carry none.
+/// Where a request carries its one signature.
+pub(super) enum Form {
+    /// In the `Authorization` header.
+    Header(Authorization),
+    /// In the query, as a presigned URL does.
+    Query,
+}
+
+impl Form {
     pub(super) fn of(head: &Head) -> Result<Self, Refusal> {
         match (header(head, "authorization")?, query_auth(head)) {
-            (Some(value), None) => Self::parse(value),
+            (Some(value), None) => Authorization::parse(value).map(Self::Header),
             (Some(_), Some(_)) => Err(Refusal::Ambiguous(
                 "it is signed both in the `Authorization` header and in the query".to_owned(),
             )),
-            (None, Some(form)) => Err(form.refusal()),
+            (None, Some(QueryAuth::V2)) => Err(unsupported(SIGV2)),
+            (None, Some(QueryAuth::V4)) => Ok(Self::Query),
             (None, None) if is_post_policy(head) => Err(unsupported(
-                "form uploads with a POST policy are not taken; call PutObject with the SDK",
+                "form uploads with a POST policy are not taken; call PutObject with the SDK or \
+                 presign a PUT",
             )),
             (None, None) => Err(Refusal::Unsigned),
         }
+    }
+}
+
+impl Authorization {
+    /// From its parts, wherever they were written.
+    pub(super) fn new(
+        credential: &str,
+        signed_headers: &str,
+        signature: Signature,
+    ) -> Result<Self, Refusal> {
+        let (access_key_id, scope) = parse_credential(credential).ok_or_else(|| {
+            malformed("`Credential` is not `key/date/region/service/aws4_request`")
+        })?;
+        Ok(Self {
+            access_key_id,
+            scope,
+            signed_headers: signed_headers.to_owned(),
+            signature,
+        })
     }
 
     fn parse(value: &str) -> Result<Self, Refusal> {
@@ -55,56 +84,46 @@ impl Authorization {
                 return Err(bad_authorization());
             }
         }
-        let (access_key_id, scope) = credential.and_then(parse_credential).ok_or_else(|| {
-            malformed("`Credential` is not `key/date/region/service/aws4_request`")
-        })?;
-        Ok(Self {
-            access_key_id,
-            scope,
-            signed_headers: signed_headers.ok_or_else(bad_authorization)?.to_owned(),
-            signature: signature
-                .and_then(Signature::parse)
-                .ok_or_else(bad_authorization)?,
-        })
+        let credential = credential.ok_or_else(bad_authorization)?;
+        let signature = signature
+            .and_then(Signature::parse)
+            .ok_or_else(bad_authorization)?;
+        let signed_headers = signed_headers.ok_or_else(bad_authorization)?;
+        Self::new(credential, signed_headers, signature)
     }
 }
 
-/// Refuses every scheme but SigV4 with HMAC, naming the way out of the known ones.
+/// Refuses every scheme but SigV4 with HMAC.
 fn check_scheme(scheme: &str) -> Result<(), Refusal> {
     match scheme {
         ALGORITHM => Ok(()),
-        "AWS4-ECDSA-P256-SHA256" => Err(unsupported(
-            "Signature Version 4A is not taken; call a single region instead of a multi-region \
-             access point or global endpoint",
-        )),
-        "AWS" => Err(unsupported(SIGV2)),
-        _ => Err(unsupported(
-            "the `Authorization` scheme is not taken; sign with AWS Signature Version 4 \
-             (AWS4-HMAC-SHA256)",
-        )),
+        other => Err(not_taken(other)),
     }
 }
 
+/// Names the way out of the known schemes.
+pub(super) fn not_taken(scheme: &str) -> Refusal {
+    unsupported(match scheme {
+        "AWS4-ECDSA-P256-SHA256" => {
+            "Signature Version 4A is not taken; call a single region instead of a multi-region \
+             access point or global endpoint"
+        }
+        "AWS" => SIGV2,
+        _ => {
+            "this way of signing is not taken; sign with AWS Signature Version 4 \
+             (AWS4-HMAC-SHA256)"
+        }
+    })
+}
+
 const SIGV2: &str = "Signature Version 2 is not taken; set `signature_version='s3v4'` in the \
-                     client's configuration and sign each call with the `Authorization` header";
+                     client's configuration (boto3: `Config(signature_version='s3v4')`)";
 
 /// A signature in the query string.
 #[derive(Clone, Copy)]
 enum QueryAuth {
     V2,
     V4,
-}
-
-impl QueryAuth {
-    fn refusal(self) -> Refusal {
-        unsupported(match self {
-            Self::V2 => SIGV2,
-            Self::V4 => {
-                "presigned URLs are not taken; make the call itself with the SDK, which signs in \
-                 the `Authorization` header"
-            }
-        })
-    }
 }
 
 /// Whether the query holds any part of a signature. `X-Amz-*` are signing parameters, or headers

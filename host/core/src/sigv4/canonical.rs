@@ -265,7 +265,7 @@ fn component(text: &str) -> Result<String, Refusal> {
 }
 
 /// Percent-decodes text that has one reading only.
-fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
     if !escapes(text).all(|digits| escaped_byte(digits).is_some()) {
         return Err(malformed("a `%` is not followed by two hexadecimal digits"));
     }

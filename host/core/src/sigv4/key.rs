@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 pub struct SigningSecret(String);
 
 /// A signature as it arrived; it can only be compared in constant time.
-pub(super) struct Signature([u8; 32]);
+pub(crate) struct Signature(pub(super) [u8; 32]);
 
 impl SigningSecret {
     /// Takes the secret over; its memory is wiped when this is dropped.
@@ -55,7 +55,7 @@ impl SigningSecret {
     }
 
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
-    fn signing_key(&self, scope: &Scope) -> Zeroizing<[u8; 32]> {
+    pub(super) fn signing_key(&self, scope: &Scope) -> Zeroizing<[u8; 32]> {
         let mut key = Zeroizing::new(Vec::with_capacity("AWS4".len() + self.0.len()));
         key.extend_from_slice(b"AWS4");
         key.extend_from_slice(self.0.as_bytes());
@@ -69,8 +69,14 @@ impl SigningSecret {
 
 impl Signature {
     /// 64 lower-case hexadecimal digits.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         super::payload::lower_hex(text).map(Self)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signature(…)")
     }
 }
 
@@ -90,7 +96,7 @@ fn string_to_sign(signing_time: &str, scope: &Scope, canonical_request: &[u8]) -
     format!("{ALGORITHM}\n{signing_time}\n{date}/{region}/{service}/{TERMINATOR}\n{digest}")
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+pub(super) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     #[expect(
         clippy::expect_used,
         reason = "HMAC takes keys of every length (RFC 2104 §2)"

@@ -6,16 +6,33 @@ use bytes::Bytes;
 use http::Method;
 use sha2::{Digest as _, Sha256};
 
-use super::{Payload, PayloadMode, header, malformed};
-use crate::aws_chunked;
+use super::{ChunkChain, Payload, PayloadMode, header, malformed};
+use crate::aws_chunked::{self, SignedDecoder};
 use crate::head::Head;
 use crate::refusal::Refusal;
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+const SIGNED_CHUNKS_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 const TRAILER: &str = "x-amz-trailer";
 const AWS_CHUNKED: &str = "aws-chunked";
+
+/// What the bytes of a body have to hold to, once the head is believed.
+///
+/// Whoever passes the body on holds its end back until the check agrees.
+#[derive(Debug)]
+pub enum BodyCheck {
+    /// The signed digest.
+    Digest(BodyDigest),
+    /// Nothing: either nothing is signed of it, or all of it was signed with the head.
+    Nothing,
+    /// The signature of each chunk, the length and the checksum.
+    SignedChunks(Box<SignedDecoder>),
+    /// The length and the checksum.
+    Trailer(Box<aws_chunked::Decoder>),
+}
 
 /// The SHA-256 of a body that is checked while it is streamed on ([`PayloadMode::Digest`]).
 ///
@@ -56,6 +73,23 @@ impl BodyDigest {
     }
 }
 
+/// Reads the `x-amz-content-sha256` of a presigned URL, which S3 takes without one.
+pub(super) fn mode_of_url(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
+    if service == "s3" && header(head, "x-amz-content-sha256")?.is_none() {
+        s3_over_tls(head, service, "a presigned URL")?;
+        refuse_stray_framing(head)?;
+        return Ok(PayloadMode::Unsigned);
+    }
+    let mode = mode(head, service)?;
+    if mode.is_framed() {
+        return Err(Refusal::Unsupported(
+            "aws-chunked bodies are not taken with presigned URLs; send the body as it is"
+                .to_owned(),
+        ));
+    }
+    Ok(mode)
+}
+
 /// Reads `x-amz-content-sha256` and what goes with it.
 pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
     let mode = match header(head, "x-amz-content-sha256")? {
@@ -63,15 +97,44 @@ pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
         None => Ok(PayloadMode::Absent),
         Some(UNSIGNED) => s3_over_tls(head, service, UNSIGNED).map(|()| PayloadMode::Unsigned),
         Some(UNSIGNED_TRAILER) => unsigned_trailer(head, service),
+        Some(word @ (SIGNED_CHUNKS | SIGNED_CHUNKS_TRAILER)) => signed_chunks(head, service, word),
         Some(value) if value.starts_with("STREAMING-") => Err(unsupported_streaming(value)),
         Some(value) => lower_hex(value).map(PayloadMode::Digest).ok_or_else(|| {
             malformed("`x-amz-content-sha256` is neither 64 lower-case hex digits nor a known word")
         }),
     }?;
-    if !matches!(mode, PayloadMode::UnsignedTrailer { .. }) {
-        refuse_stray_framing(head)?;
+    match &mode {
+        PayloadMode::SignedChunks { .. } | PayloadMode::UnsignedTrailer { .. } => {}
+        PayloadMode::Absent | PayloadMode::Digest(_) | PayloadMode::Unsigned => {
+            refuse_stray_framing(head)?;
+        }
     }
     Ok(mode)
+}
+
+impl PayloadMode {
+    /// The word that says so in `x-amz-content-sha256`, of a mode that has one.
+    #[must_use]
+    pub fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Absent | Self::Digest(_) => None,
+            Self::SignedChunks { trailer: None, .. } => Some(SIGNED_CHUNKS),
+            Self::SignedChunks {
+                trailer: Some(_), ..
+            } => Some(SIGNED_CHUNKS_TRAILER),
+            Self::Unsigned => Some(UNSIGNED),
+            Self::UnsignedTrailer { .. } => Some(UNSIGNED_TRAILER),
+        }
+    }
+
+    /// Whether the body is in aws-chunked frames, which are not what the call is about.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        match self {
+            Self::SignedChunks { .. } | Self::UnsignedTrailer { .. } => true,
+            Self::Absent | Self::Digest(_) | Self::Unsigned => false,
+        }
+    }
 }
 
 /// The last line of the canonical request.
@@ -79,43 +142,60 @@ pub(super) fn signed_hash(
     mode: &PayloadMode,
     payload: &Payload,
 ) -> Result<Cow<'static, str>, Refusal> {
-    match (mode, payload) {
-        (PayloadMode::Absent, Payload::Whole(bytes)) => {
-            Ok(Cow::Owned(hex::encode(Sha256::digest(bytes))))
-        }
-        // The signature covers bytes nobody has seen: there is nothing to check it against.
-        (PayloadMode::Absent, Payload::Streamed) => Err(Refusal::Internal),
-        (PayloadMode::Digest(digest), Payload::Streamed | Payload::Whole(_)) => {
+    match (mode, mode.word(), payload) {
+        (_, Some(word), Payload::Streamed | Payload::Whole(_)) => Ok(Cow::Borrowed(word)),
+        (PayloadMode::Digest(digest), None, Payload::Streamed | Payload::Whole(_)) => {
             Ok(Cow::Owned(hex::encode(digest)))
         }
-        (PayloadMode::Unsigned, Payload::Streamed | Payload::Whole(_)) => {
-            Ok(Cow::Borrowed(UNSIGNED))
-        }
-        (PayloadMode::UnsignedTrailer { .. }, Payload::Streamed | Payload::Whole(_)) => {
-            Ok(Cow::Borrowed(UNSIGNED_TRAILER))
-        }
+        (_, None, Payload::Whole(bytes)) => Ok(Cow::Owned(hex::encode(Sha256::digest(bytes)))),
+        // The signature covers bytes nobody has seen: there is nothing to check it against.
+        (_, None, Payload::Streamed) => Err(Refusal::Internal),
     }
 }
 
-/// Checks a body that was read whole against what the signed headers promise of it.
-pub(super) fn check_whole(mode: &PayloadMode, payload: &Payload) -> Result<(), Refusal> {
-    let Payload::Whole(bytes) = payload else {
-        return Ok(());
-    };
-    match mode {
-        PayloadMode::Absent | PayloadMode::Unsigned => Ok(()),
-        PayloadMode::Digest(expected) => {
-            let mut digest = BodyDigest::new(*expected);
-            digest.push(bytes);
-            digest.finish()
-        }
-        PayloadMode::UnsignedTrailer {
-            decoded_length,
-            trailer,
-        } => {
-            let mut decoder = aws_chunked::Decoder::new(*decoded_length, trailer.as_deref())?;
-            decoder.push(bytes.clone())?;
-            decoder.finish().map(drop)
+impl BodyCheck {
+    /// What `mode` promises; the `chain` starts with the signature of the head.
+    pub(super) fn of(
+        mode: &PayloadMode,
+        chain: impl FnOnce() -> ChunkChain,
+    ) -> Result<Self, Refusal> {
+        Ok(match mode {
+            PayloadMode::Absent | PayloadMode::Unsigned => Self::Nothing,
+            PayloadMode::Digest(expected) => Self::Digest(BodyDigest::new(*expected)),
+            PayloadMode::SignedChunks {
+                decoded_length,
+                trailer,
+            } => {
+                let decoder = SignedDecoder::new(chain(), *decoded_length, *trailer);
+                Self::SignedChunks(Box::new(decoder))
+            }
+            PayloadMode::UnsignedTrailer {
+                decoded_length,
+                trailer,
+            } => {
+                let decoder = aws_chunked::Decoder::new(*decoded_length, trailer.as_deref())?;
+                Self::Trailer(Box::new(decoder))
+            }
+        })
+    }
+
+    /// Checks a body that was read whole.
+    pub(super) fn check_whole(self, bytes: &Bytes) -> Result<(), Refusal> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Digest(mut digest) => {
+                digest.push(bytes);
+                digest.finish()
+            }
+            Self::SignedChunks(mut decoder) => {
+                let mut wire = bytes.clone();
+                while !decoder.pull(&mut wire)?.is_empty() {}
+                decoder.finish().map(drop)
+            }
+            Self::Trailer(mut decoder) => {
+                decoder.push(bytes.clone())?;
+                decoder.finish().map(drop)
+            }
         }
     }
 }
@@ -144,9 +224,41 @@ fn s3_over_tls(head: &Head, service: &str, what: &str) -> Result<(), Refusal> {
 
 fn unsigned_trailer(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
     s3_over_tls(head, service, UNSIGNED_TRAILER)?;
+    let decoded_length = decoded_length(head, UNSIGNED_TRAILER)?;
+    let trailer = header(head, TRAILER)?.map(str::to_owned);
+    trailer.as_deref().map(aws_chunked::announced).transpose()?;
+    Ok(PayloadMode::UnsignedTrailer {
+        decoded_length,
+        trailer,
+    })
+}
+
+fn signed_chunks(head: &Head, service: &str, word: &str) -> Result<PayloadMode, Refusal> {
+    if service != "s3" {
+        return Err(Refusal::Unsupported(format!(
+            "`{word}` is only taken for S3; sign the body's SHA-256"
+        )));
+    }
+    let decoded_length = decoded_length(head, word)?;
+    let trailer = header(head, TRAILER)?
+        .map(aws_chunked::announced)
+        .transpose()?;
+    if trailer.is_some() != (word == SIGNED_CHUNKS_TRAILER) {
+        return Err(malformed(
+            "`x-amz-trailer` and `x-amz-content-sha256` disagree about a trailer",
+        ));
+    }
+    Ok(PayloadMode::SignedChunks {
+        decoded_length,
+        trailer,
+    })
+}
+
+/// What every aws-chunked body has to say of itself.
+fn decoded_length(head: &Head, word: &str) -> Result<u64, Refusal> {
     if head.method != Method::PUT {
         return Err(Refusal::Unsupported(format!(
-            "`{UNSIGNED_TRAILER}` is only taken for uploads with PUT"
+            "`{word}` is only taken for uploads with PUT"
         )));
     }
     if content_encoding(head)?.is_some_and(|value| !names_aws_chunked(value)) {
@@ -154,15 +266,9 @@ fn unsigned_trailer(head: &Head, service: &str) -> Result<PayloadMode, Refusal> 
             "an aws-chunked body whose `content-encoding` does not say so",
         ));
     }
-    let decoded_length = header(head, DECODED_LENGTH)?
+    header(head, DECODED_LENGTH)?
         .and_then(plain_number)
-        .ok_or_else(|| malformed("`x-amz-decoded-content-length` is missing or not a number"))?;
-    let trailer = header(head, TRAILER)?.map(str::to_owned);
-    trailer.as_deref().map(aws_chunked::announced).transpose()?;
-    Ok(PayloadMode::UnsignedTrailer {
-        decoded_length,
-        trailer,
-    })
+        .ok_or_else(|| malformed("`x-amz-decoded-content-length` is missing or not a number"))
 }
 
 /// Headers that say "this body is framed" on one that is not would be read differently upstream.
@@ -172,7 +278,8 @@ fn refuse_stray_framing(head: &Head) -> Result<(), Refusal> {
         || head.headers.contains_key(TRAILER);
     if framed {
         return Err(Refusal::Ambiguous(format!(
-            "it announces an aws-chunked body but `x-amz-content-sha256` is not `{UNSIGNED_TRAILER}`"
+            "it announces an aws-chunked body but `x-amz-content-sha256` is none of \
+             `{UNSIGNED_TRAILER}`, `{SIGNED_CHUNKS}` and `{SIGNED_CHUNKS_TRAILER}`"
         )));
     }
     Ok(())
@@ -189,7 +296,7 @@ fn names_aws_chunked(value: &str) -> bool {
 }
 
 /// Digits only and no leading zero, so that the number has one spelling.
-fn plain_number(text: &str) -> Option<u64> {
+pub(super) fn plain_number(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit())
         && (text.len() == 1 || !text.starts_with('0'));
     plain.then(|| text.parse().ok()).flatten()
@@ -200,9 +307,6 @@ fn unsupported_streaming(value: &str) -> Refusal {
         "signed event streams are not taken; use an operation without a request stream"
     } else if value.contains("ECDSA") {
         "Signature Version 4A is not taken; call a single region"
-    } else if value.starts_with("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") {
-        "uploads with signed chunks are not taken; connect over https, where the SDKs send an \
-         unsigned payload with a checksum, or turn chunked signing off in the client"
     } else {
         "this form of `x-amz-content-sha256` is not known; send the body's SHA-256"
     };

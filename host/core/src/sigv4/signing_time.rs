@@ -17,17 +17,30 @@ const SKEW: Duration = Duration::minutes(5);
 pub(super) struct SigningTime {
     instant: OffsetDateTime,
     text: String,
+    /// For how long a presigned URL is good.
+    lifetime: Option<Duration>,
 }
 
 impl SigningTime {
     /// Reads `X-Amz-Date`, or `Date` when only that is sent and it is signed.
     pub(super) fn of(head: &Head, signed_headers: &str) -> Result<Self, Refusal> {
-        let date = header(head, "date")?.map(parse_date).transpose()?;
-        let Some(text) = header(head, "x-amz-date")? else {
-            return Self::of_date_header(date, signed_headers);
-        };
+        match header(head, "x-amz-date")? {
+            Some(text) => Self::of_text(head, text, None),
+            None => Self::of_date_header(date(head)?, signed_headers),
+        }
+    }
+
+    /// The time a URL was presigned at, and for how long it is good.
+    pub(super) fn of_url(head: &Head, text: &str, lifetime: Duration) -> Result<Self, Refusal> {
+        if head.headers.contains_key("x-amz-date") {
+            return Err(Refusal::Ambiguous("`X-Amz-Date` is there twice".to_owned()));
+        }
+        Self::of_text(head, text, Some(lifetime))
+    }
+
+    fn of_text(head: &Head, text: &str, lifetime: Option<Duration>) -> Result<Self, Refusal> {
         let instant = parse_basic(text).ok_or_else(bad_time)?;
-        if date.is_some_and(|date| date != instant) {
+        if date(head)?.is_some_and(|date| date != instant) {
             return Err(Refusal::Ambiguous(
                 "`Date` and `X-Amz-Date` differ".to_owned(),
             ));
@@ -35,6 +48,7 @@ impl SigningTime {
         Ok(Self {
             instant,
             text: text.to_owned(),
+            lifetime,
         })
     }
 
@@ -46,6 +60,7 @@ impl SigningTime {
         Ok(Self {
             instant,
             text: format_basic(instant),
+            lifetime: None,
         })
     }
 
@@ -65,17 +80,27 @@ impl SigningTime {
         }
     }
 
-    /// A signature is good for a few minutes either side of `now`.
+    /// A signature is good for a few minutes either side of `now`, a presigned URL for as long as
+    /// it says.
     pub(super) fn check_age(&self, service: &str, now: OffsetDateTime) -> Result<(), Refusal> {
-        let limit = if service == "s3" { S3_SKEW } else { SKEW };
-        if (now - self.instant).abs() <= limit {
-            return Ok(());
+        let skew = if service == "s3" { S3_SKEW } else { SKEW };
+        let age = now - self.instant;
+        match self.lifetime {
+            Some(lifetime) if age >= lifetime => Err(Refusal::UrlExpired {
+                ended: format_basic((self.instant + lifetime).to_offset(UtcOffset::UTC)),
+            }),
+            Some(_) if age >= -skew => Ok(()),
+            None if age.abs() <= skew => Ok(()),
+            Some(_) | None => Err(Refusal::ClockSkew {
+                signed: self.text.clone(),
+                now: format_basic(now.to_offset(UtcOffset::UTC)),
+            }),
         }
-        Err(Refusal::ClockSkew {
-            signed: self.text.clone(),
-            now: format_basic(now.to_offset(UtcOffset::UTC)),
-        })
     }
+}
+
+fn date(head: &Head) -> Result<Option<OffsetDateTime>, Refusal> {
+    header(head, "date")?.map(parse_date).transpose()
 }
 
 fn parse_date(text: &str) -> Result<OffsetDateTime, Refusal> {

@@ -9,6 +9,7 @@ fn forge(head: Head, scope: Scope) -> VerifiedRequest {
         scope,
         payload: Payload::Streamed,
         payload_mode: PayloadMode::Absent,
+        check: None,
     }
 }
 

@@ -1,8 +1,46 @@
 //! Bodies on their way to AWS, checked while they pass.
 
 use http_body::Frame;
+use portcullis_core::aws_chunked::{Decoder, Encoder, SignedDecoder, Trailer};
+use portcullis_core::checksum::{Algorithm, Hasher};
+use portcullis_core::sigv4::payload::{BodyCheck, BodyDigest};
+use portcullis_core::sigv4::{ChunkChain, Scope};
 
 use super::*;
+
+/// The chain of an agent's upload.
+fn chain() -> ChunkChain {
+    let scope = Scope {
+        date: "20231114".to_owned(),
+        region: "us-east-1".to_owned(),
+        service: "s3".to_owned(),
+    };
+    let secret = SigningSecret::new("secret of the agent".to_owned());
+    ChunkChain::new(&secret, &scope, "20231114T221320Z", &"0".repeat(64)).unwrap()
+}
+
+/// What verification would have said that the body has to hold to.
+fn check(mode: &PayloadMode) -> BodyCheck {
+    match mode {
+        PayloadMode::Absent => panic!("a body that is read whole"),
+        PayloadMode::Digest(digest) => BodyCheck::Digest(BodyDigest::new(*digest)),
+        PayloadMode::SignedChunks {
+            decoded_length,
+            trailer,
+        } => {
+            let decoder = SignedDecoder::new(chain(), *decoded_length, *trailer);
+            BodyCheck::SignedChunks(Box::new(decoder))
+        }
+        PayloadMode::Unsigned => BodyCheck::Nothing,
+        PayloadMode::UnsignedTrailer {
+            decoded_length,
+            trailer,
+        } => {
+            let decoder = Decoder::new(*decoded_length, trailer.as_deref()).unwrap();
+            BodyCheck::Trailer(Box::new(decoder))
+        }
+    }
+}
 
 /// A gateway that streams every body on, as the pipeline does.
 async fn gateway(
@@ -24,12 +62,13 @@ async fn gateway(
             let head = listener::head(&request, &peer).unwrap();
             let body = request.into_body();
             let admitted = bodies.admit(body, &mode, Intake::Stream).await.unwrap();
+            let body = StreamingBody::new(admitted.stream.unwrap(), check(&mode));
             let outgoing = Outgoing {
                 head,
                 bucket: None,
                 route: Route::endpoint(&endpoint(aws), "s3", "us-east-1"),
                 payload_mode: mode,
-                body: OutgoingBody::Stream(Box::new(admitted.stream.unwrap())),
+                body: OutgoingBody::Stream(Box::new(body)),
             };
             match exchange(&upstream, outgoing).await {
                 Ok(answer) => answer,
@@ -113,6 +152,97 @@ async fn a_chunked_body_passes_verbatim_and_only_with_the_right_checksum() {
     assert!(aws.seen.lock().unwrap().is_empty());
     let last = refusals.lock().unwrap().pop();
     assert_eq!(last, Some(Refusal::ChecksumMismatch("crc32".to_owned())));
+}
+
+/// `data` as an agent sends it in signed chunks, with a CRC-32 behind it.
+fn signed_chunks(data: &[u8]) -> Vec<u8> {
+    let mut encoder = Encoder::new(chain());
+    let mut left = Bytes::copy_from_slice(data);
+    let mut body = Vec::new();
+    while let Some(chunk) = encoder.pull(&mut left) {
+        body.extend_from_slice(&chunk);
+    }
+    let mut hasher = Hasher::new(Algorithm::Crc32);
+    hasher.update(data);
+    let trailer = Trailer {
+        algorithm: Algorithm::Crc32,
+        value: hasher.finish(),
+    };
+    body.extend_from_slice(&encoder.finish(Some(&trailer)));
+    body
+}
+
+fn signed_mode(data: &[u8]) -> PayloadMode {
+    PayloadMode::SignedChunks {
+        decoded_length: data.len() as u64,
+        trailer: Some(Algorithm::Crc32),
+    }
+}
+
+const CHUNKED: &str = "x-amz-trailer: x-amz-checksum-crc32\r\nContent-Encoding: aws-chunked,gzip";
+
+/// What an agent announces of it, and the framing of HTTP.
+fn announced(data: &[u8], framing: &str) -> String {
+    let length = data.len();
+    format!("x-amz-decoded-content-length: {length}\r\n{CHUNKED}\r\n{framing}")
+}
+
+#[tokio::test]
+async fn signed_chunks_are_signed_anew_with_the_gateways_credential() {
+    for length in [0, 1, 65_536, 300_000] {
+        let aws = aws(|| Response::new(Full::default()));
+        let data: Vec<u8> = (0..length).map(|at: u32| at.to_le_bytes()[0]).collect();
+        let (gateway, refusals, _tasks) = gateway(aws.address, signed_mode(&data)).await;
+        let body = signed_chunks(&data);
+        let framing = format!("Content-Length: {}", body.len());
+        let answer = put(gateway, &announced(&data, &framing), &body).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {refusals:?}");
+        let (head, seen) = aws.seen.lock().unwrap().pop().unwrap();
+        assert_eq!(head.headers["content-length"], seen.len().to_string());
+        assert_eq!(head.headers["content-encoding"], "aws-chunked,gzip");
+        assert_ne!(seen, body);
+        let signed = SignedRequest::parse(head).unwrap();
+        let secret = SigningSecret::new(SECRET.to_owned());
+        let verified = signed.verify(&secret, Payload::Streamed, now()).unwrap();
+        let Some(BodyCheck::SignedChunks(mut decoder)) = verified.into_parts().check else {
+            panic!("not sent in signed chunks");
+        };
+        let (mut wire, mut arrived) = (seen, Vec::new());
+        while !wire.is_empty() {
+            arrived.extend_from_slice(&decoder.pull(&mut wire).unwrap());
+        }
+        assert_eq!(arrived, data);
+        assert!(decoder.finish().unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_bad_chain_never_becomes_a_whole_upload() {
+    let aws = aws(|| Response::new(Full::default()));
+    let data = vec![b'a'; 200_000];
+    let (gateway, refusals, _tasks) = gateway(aws.address, signed_mode(&data)).await;
+    let good = signed_chunks(&data);
+    let chunk = good.len() - signed_chunks(&data[65_536..]).len();
+    let (first, second) = (&good[..chunk], &good[chunk..2 * chunk]);
+    let mut flipped = good.clone();
+    flipped[200] ^= 1;
+    let mut trailer = good.clone();
+    let last = trailer.len() - 5;
+    trailer[last] ^= 1;
+    for (what, body) in [
+        ("a flipped bit", flipped),
+        ("a flipped bit in the trailer's signature", trailer),
+        ("reordered", [second, first, &good[2 * chunk..]].concat()),
+        ("a missing chunk", [first, &good[2 * chunk..]].concat()),
+        ("no end", good[..good.len() - 300].to_vec()),
+        ("bytes behind the end", [&good[..], first].concat()),
+    ] {
+        let framing = format!("Content-Length: {}", body.len());
+        let answer = put(gateway, &announced(&data, &framing), &body).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{what}: {answer}");
+        assert!(aws.seen.lock().unwrap().is_empty(), "{what}");
+        assert!(refusals.lock().unwrap().pop().is_some(), "{what}");
+    }
 }
 
 #[tokio::test]

@@ -115,6 +115,13 @@ fn flip(head: &mut Head, payload: &mut Payload, place: &Place, at: Index, bit: u
     Some(())
 }
 
+fn at_key(head: &Head, at: Index) -> bool {
+    let query = head.query.as_deref().unwrap_or_default();
+    let start = query.find("X-Amz-Credential=").unwrap() + "X-Amz-Credential=".len();
+    let length = query[start..].find("%2F").unwrap();
+    (start..start + length).contains(&at.index(query.len()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -125,19 +132,31 @@ proptest! {
         at in any::<Index>(),
         bit in 0u8..8,
     ) {
-        let (head, payload) = sample.sign();
+        for (head, payload) in [sample.sign(), sample.presign(60)] {
         prop_assert_eq!(verify(head.clone(), payload.clone()), Ok(()));
+        // Nothing is signed of the body behind a presigned URL of S3.
+        let presigned = !head.headers.contains_key("authorization");
+        if presigned && sample.service == "s3" && matches!(place, Place::Body) {
+            continue;
+        }
+        // The access key is no part of the signature: it chooses the secret.
+        if presigned && matches!(place, Place::Query) && at_key(&head, at) {
+            continue;
+        }
         let (mut bad_head, mut bad_payload) = (head, payload);
         if flip(&mut bad_head, &mut bad_payload, &place, at, bit).is_some() {
             let seen = verify(bad_head.clone(), bad_payload);
             prop_assert!(seen.is_err(), "{:?} {:?}", place, bad_head);
+        }
         }
     }
 
     #[test]
     fn arbitrary_heads_never_panic(
         path in "\\PC{0,40}",
-        query in proptest::option::of("[%&=+a-fA-F0-9\\PC]{0,40}"),
+        query in proptest::option::of(
+            "([%&=+a-fA-F0-9\\PC]{0,40}|(&?X-Amz-(Algorithm|Credential|Date|Expires|Signature|SignedHeaders|Acl)=(AWS4-HMAC-SHA256|[a-z0-9%/]{0,20})){0,9})",
+        ),
         headers in proptest::collection::vec(
             (
                 proptest::sample::select(vec![
@@ -155,6 +174,9 @@ proptest! {
         ),
     ) {
         let (mut head, payload) = Sample::s3_put_trailer().sign();
+        if query.as_ref().is_some_and(|query| query.contains("X-Amz")) {
+            head.headers.remove("authorization");
+        }
         head.path = path;
         head.query = query;
         for (name, value) in headers {

@@ -4,13 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
+use percent_encoding::utf8_percent_encode;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -36,6 +37,7 @@ pub(super) struct Sample {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Binding {
     Absent,
+    Chunks(&'static str),
     Digest,
     Trailer,
     Unsigned,
@@ -110,6 +112,21 @@ impl Sample {
         sample
     }
 
+    /// The head alone: the signatures in the body begin with its signature.
+    pub(super) fn s3_put_chunks() -> Self {
+        let mut sample = Self::new("s3", "PUT", "/bucket/k")
+            .with_header("content-encoding", "aws-chunked,gzip")
+            .with_header("x-amz-decoded-content-length", "5");
+        sample.binding = Binding::Chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        sample
+    }
+
+    pub(super) fn s3_put_chunks_trailer() -> Self {
+        let mut sample = Self::s3_put_chunks().with_header("x-amz-trailer", "x-amz-checksum-crc32");
+        sample.binding = Binding::Chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER");
+        sample
+    }
+
     pub(super) fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -131,8 +148,51 @@ impl Sample {
             let name: HeaderName = name.parse().unwrap();
             headers.append(name, value.parse().unwrap());
         }
+        (
+            self.head(headers),
+            Payload::Whole(Bytes::from(self.body.clone())),
+        )
+    }
+
+    /// Signs in the query, for this many seconds.
+    pub(super) fn presign(&self, lifetime: u64) -> (Head, Payload) {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", self.host.parse().unwrap());
+        let own = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.clone() {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        let mut settings = self.settings();
+        settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(lifetime));
+        let unsigned = Self {
+            binding: Binding::Unsigned,
+            ..self.clone()
+        };
+        let sample = if self.service == "s3" {
+            &unsigned
+        } else {
+            self
+        };
+        let signed = sample.signed(own, settings);
+        let pairs = signed.params().iter().map(|(name, value)| {
+            let value = utf8_percent_encode(value, crate::sigv4::canonical::COMPONENT);
+            format!("{name}={value}")
+        });
+        let mut head = self.head(headers);
+        let own = head.query.take().into_iter();
+        head.query = Some(own.chain(pairs).collect::<Vec<_>>().join("&"));
+        (head, Payload::Whole(Bytes::from(self.body.clone())))
+    }
+
+    fn head(&self, headers: HeaderMap) -> Head {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        let head = Head {
+        Head {
             method: Method::from_bytes(self.method.as_bytes()).unwrap(),
             path: path.to_owned(),
             query: self.target.contains('?').then(|| query.to_owned()),
@@ -140,14 +200,24 @@ impl Sample {
             headers,
             tls: true,
             proxied: false,
-        };
-        (head, Payload::Whole(Bytes::from(self.body.clone())))
+        }
     }
 
     fn instructions<'a>(
         &'a self,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Vec<(String, String)> {
+        self.signed(headers, self.settings())
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn signed<'a>(
+        &'a self,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        settings: SigningSettings,
+    ) -> SigningInstructions {
         let identity: Identity = Credentials::new(
             "PCAKEXAMPLE0000000",
             SECRET,
@@ -162,22 +232,19 @@ impl Sample {
             .region("us-east-1")
             .name(&self.service)
             .time(UNIX_EPOCH + Duration::from_secs(at))
-            .settings(self.settings())
+            .settings(settings)
             .build()
             .unwrap()
             .into();
         let body = match self.binding {
             Binding::Absent | Binding::Digest => SignableBody::Bytes(&self.body),
+            Binding::Chunks(word) => SignableBody::Precomputed(word.to_owned()),
             Binding::Trailer => SignableBody::StreamingUnsignedPayloadTrailer,
             Binding::Unsigned => SignableBody::UnsignedPayload,
         };
         let uri = format!("https://{}{}", self.host, self.target);
         let request = SignableRequest::new(self.method, uri, headers, body).unwrap();
-        let (instructions, _) = sign(request, &params).unwrap().into_parts();
-        instructions
-            .headers()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        sign(request, &params).unwrap().into_parts().0
     }
 
     fn settings(&self) -> SigningSettings {
