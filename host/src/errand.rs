@@ -6,7 +6,7 @@ use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use portcullis_core::access::Permit;
 use portcullis_core::call::Call;
-use portcullis_core::interpret::{Place, interpret};
+use portcullis_core::interpret::{Place, Witness, interpret};
 use portcullis_core::mint::Order;
 use portcullis_core::record::{End, Outcome};
 use portcullis_core::refusal::Refusal;
@@ -53,12 +53,13 @@ impl Gateway {
         &self,
         verified: &VerifiedRequest,
         place: &Place,
+        witness: Witness<'_>,
     ) -> Result<(Call, Option<Order>), Refusal> {
         if let Some(order) = Order::of(verified)? {
             let call = order.call(self.catalog, verified, place)?;
             return Ok((call, Some(order)));
         }
-        Ok((interpret(self.catalog, verified, place)?, None))
+        Ok((interpret(self.catalog, verified, place, witness)?, None))
     }
 
     /// Carries out what was permitted.

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use portcullis_core::access::{self, Session};
 use portcullis_core::catalog::Catalog;
-use portcullis_core::interpret;
+use portcullis_core::interpret::{self, Witness};
 use portcullis_core::refusal::{Refusal, wire};
 use portcullis_core::sigv4::{SignedRequest, VerifiedRequest};
 use portcullis_core::sts;
@@ -111,7 +111,11 @@ impl Gateway {
         let verified = signed.verify(&secret, admitted.payload, now)?;
         progress.end(Step::Verify, &self.times);
 
-        let (call, order) = self.understand(&verified, place)?;
+        let witness = Witness {
+            secret: &secret,
+            now,
+        };
+        let (call, order) = self.understand(&verified, place, witness)?;
         let facts = CallFacts::from(&call);
         progress.interpreted(&call, &facts);
         self.places.check_region(&session, &call)?;

@@ -66,7 +66,8 @@ impl Places {
         self.by_connection.get(&session.connection).ok_or_else(gone)
     }
 
-    /// Holds a call to its connection's regions. A global service is where any of them is.
+    /// Holds a call, and one presigned inside it, to its connection's regions. A global service is
+    /// where any of them is.
     ///
     /// # Errors
     /// [`Refusal::RegionNotAllowed`].
@@ -78,21 +79,24 @@ impl Places {
         let Some(regions) = &connection.regions else {
             return Ok(());
         };
-        let listed = regions.iter().any(|region| region == call.region());
-        if listed || regions.iter().any(|region| is_global(call, region)) {
-            return Ok(());
+        let served = |wanted: &str| {
+            regions.iter().any(|region| region == wanted)
+                || regions.iter().any(|region| is_global(call, region, wanted))
+        };
+        match call.regions().find(|region| !served(region)) {
+            None => Ok(()),
+            Some(region) => Err(Refusal::RegionNotAllowed {
+                connection: connection.name.clone(),
+                region: region.to_owned(),
+                allowed: regions.join(", "),
+            }),
         }
-        Err(Refusal::RegionNotAllowed {
-            connection: connection.name.clone(),
-            region: call.region().to_owned(),
-            allowed: regions.join(", "),
-        })
     }
 }
 
-/// Whether the service's endpoint for `region` is in the call's region all the same, as IAM's is in
+/// Whether the service's endpoint for `region` is in the wanted region all the same, as IAM's is in
 /// `us-east-1`.
-fn is_global(call: &Call, region: &str) -> bool {
+fn is_global(call: &Call, region: &str, wanted: &str) -> bool {
     let target = Target {
         service: call.service(),
         operation: call.operation(),
@@ -101,5 +105,5 @@ fn is_global(call: &Call, region: &str) -> bool {
         variant: Variant::Plain, // one region whichever endpoint
     };
     Destination::build(Catalog::embedded(), &target, call.host_prefix())
-        .is_ok_and(|destination| destination.signing_region() == call.region())
+        .is_ok_and(|destination| destination.signing_region() == wanted)
 }

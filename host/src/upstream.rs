@@ -18,6 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use portcullis_core::access::{Permit, Session};
 use portcullis_core::head::Head;
+use portcullis_core::interpret::Embedded;
 use portcullis_core::refusal::{Delivery, Refusal};
 use portcullis_core::sigv4::PayloadMode;
 use time::OffsetDateTime;
@@ -67,6 +68,8 @@ pub struct Outgoing {
     pub bucket: Option<Bucket>,
     /// Where it goes and what it is signed for.
     pub route: Route,
+    /// A call that is presigned inside this one, and where that would go.
+    pub embedded: Option<(Embedded, Route)>,
     /// How the agent bound the body, which is how the gateway binds it.
     pub payload_mode: PayloadMode,
     /// The body.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::fixture::client::{assert_all_ok, value};
 use crate::fixture::sign::{Call, Payload, Session, Signed};
 use crate::fixture::wire::{self, Response};
@@ -172,6 +174,30 @@ fn another_sessions_token_does_not_fit() {
     let answer = send(&call("GET", "/bucket/mixed", b"").presign(&mixed, MINUTE));
     assert!([400, 403].contains(&answer.status), "{}", answer.text());
     assert_eq!(arrived("/bucket/mixed").len(), 0);
+}
+
+#[test]
+fn a_call_that_boto3_presigns_inside_another_goes_out_as_the_gateways_own() {
+    let stage = stage();
+    let lines = stage.agent("agent-power", POWER).boto("copies", "copies");
+    let (copied, elsewhere) = (&lines[0], &lines[1]);
+    assert_eq!(
+        (&copied["ok"], &copied["value"]),
+        (&json!(true), &json!("snap-")),
+        "{copied}"
+    );
+    // The region of the source must be open to the connection, too.
+    assert_eq!(elsewhere["code"], "UnauthorizedOperation", "{elsewhere}");
+    let message = elsewhere["message"].as_str().unwrap();
+    assert!(message.contains("region `eu-central-1`"), "{message}");
+    assert_eq!(stage.tap.seen().gateway_keys, 0);
+    let records = stage.gateway.audit();
+    let copy = records
+        .iter()
+        .rfind(|record| record["operation"] == "CopySnapshot" && record["status"] == 200);
+    let shown = copy.unwrap().to_string();
+    assert!(!shown.contains("Signature"), "{shown}");
+    assert!(shown.contains("eu-west-1"), "{shown}");
 }
 
 #[test]

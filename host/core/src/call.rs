@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::catalog::Protocol;
 use crate::destination::{Addressing, Variant};
+use crate::interpret::Embedded;
 
 pub use self::digest::CallDigest;
 
@@ -31,6 +32,7 @@ pub struct Call {
     pub(crate) signing_name: String,
     pub(crate) variant: Variant,
     pub(crate) addressing: Addressing,
+    pub(crate) embedded: Option<Embedded>,
 }
 
 impl Call {
@@ -91,6 +93,17 @@ impl Call {
     /// Names exactly this call, whatever protocol carried it.
     pub fn digest(&self) -> CallDigest {
         CallDigest::of(self)
+    }
+
+    /// The same call for the region of the source, where one is presigned inside this one.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        self.embedded.as_ref()
+    }
+
+    /// Every region the call reaches into: its own first.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        let embedded = self.embedded.iter().map(|inner| inner.call().region());
+        std::iter::once(self.region()).chain(embedded)
     }
 
     /// The service name in the credential scope, e.g. `es` for `opensearch`.

@@ -77,6 +77,7 @@ mod tests {
             signing_name: "s3".to_owned(),
             variant: crate::destination::Variant::Plain,
             addressing: crate::destination::Addressing::Path,
+            embedded: None,
         }
     }
 

@@ -22,6 +22,7 @@ mod settle;
 mod transport;
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 
 use self::identify::{Reading, Wire};
 use crate::call::{Action, Call, Value};
@@ -31,9 +32,10 @@ use crate::codec::{Model, cbor, json, text};
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name::AccessPoint;
-use crate::sigv4::{Payload, Scope, SignedRequest, VerifiedRequest};
+use crate::sigv4::{Payload, Scope, SignedRequest, SigningSecret, VerifiedRequest};
 
 pub use self::dialect::{call_dialect, dialect};
+pub use self::embedded::Embedded;
 pub(crate) use self::hosts::is_label;
 
 /// Where the gateway stands: what a request cannot say of itself.
@@ -48,6 +50,15 @@ pub struct Place {
     pub hostnames: Vec<String>,
 }
 
+/// What proves a call that is presigned inside another.
+#[derive(Clone, Copy, Debug)]
+pub struct Witness<'a> {
+    /// The secret that the outer call was verified with.
+    pub secret: &'a SigningSecret,
+    /// The time of the call.
+    pub now: OffsetDateTime,
+}
+
 /// Reads the call that a verified request is.
 ///
 /// # Errors
@@ -58,6 +69,7 @@ pub fn interpret(
     catalog: &Catalog,
     request: &VerifiedRequest,
     place: &Place,
+    witness: Witness<'_>,
 ) -> Result<Call, Refusal> {
     // Its frames would be judged, and what is in them be done.
     if request.payload_mode().is_framed() && matches!(request.payload(), Payload::Whole(_)) {
@@ -65,14 +77,13 @@ pub fn interpret(
             "aws-chunked bodies are only taken for PutObject and UploadPart".to_owned(),
         ));
     }
-    let request = Request {
+    let wire = Request {
         head: request.head(),
         scope: request.scope(),
         payload: request.payload(),
     };
-    let call = read(catalog, &request, place)?;
-    embedded::refuse(&call)?;
-    Ok(call)
+    let call = read(catalog, &wire, place)?;
+    embedded::unfold(catalog, call, request, place, witness)
 }
 
 /// A call that nobody makes, to ask policies about.
@@ -208,6 +219,7 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
         signing_name: request.scope.service.clone(),
         variant: reading.variant,
         addressing: reading.addressing(),
+        embedded: None,
     })
 }
 

@@ -191,6 +191,7 @@ impl Order {
             signing_name: SERVICE.to_owned(),
             variant: Variant::Plain,
             addressing: Addressing::Path,
+            embedded: None,
         })
     }
 

@@ -27,6 +27,7 @@ mod signing_time;
 pub use chunks::ChunkChain;
 pub use key::SigningSecret;
 
+pub(crate) use canonical::COMPONENT;
 pub(crate) use key::Signature;
 
 use authorization::{Authorization, Form};
@@ -148,6 +149,8 @@ pub struct VerifiedRequest {
     scope: Scope,
     payload: Payload,
     payload_mode: PayloadMode,
+    access_key_id: String,
+    session_token: Option<String>,
     /// What a streamed payload still has to hold to.
     check: Option<BodyCheck>,
 }
@@ -273,6 +276,8 @@ impl SignedRequest {
             scope: self.scope,
             payload,
             payload_mode: self.payload_mode,
+            access_key_id: self.access_key_id,
+            session_token: self.session_token,
             check,
         })
     }
@@ -320,6 +325,12 @@ impl VerifiedRequest {
     #[must_use]
     pub fn payload_mode(&self) -> &PayloadMode {
         &self.payload_mode
+    }
+
+    /// Whether another request claims the same session.
+    #[must_use]
+    pub fn is_by(&self, other: &SignedRequest) -> bool {
+        self.access_key_id == other.access_key_id && self.session_token == other.session_token
     }
 
     /// Takes the request apart, to send it on.
@@ -446,4 +457,4 @@ fn malformed(what: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -109,17 +109,18 @@ impl Aws {
             .get(signed.access_key_id())
             .ok_or(Refusal::UnknownAccessKey)?
             .clone();
-        let request = signed.verify(
-            &SigningSecret::new(secret),
-            Payload::Whole(body),
-            clock::now(),
-        )?;
+        let (secret, now) = (SigningSecret::new(secret), clock::now());
+        let request = signed.verify(&secret, Payload::Whole(body), now)?;
         let place = Place {
             partition: "aws".to_owned(),
             account: ACCOUNT.to_owned(),
             hostnames: Vec::new(),
         };
-        let call = interpret::interpret(Catalog::embedded(), &request, &place)?;
+        let witness = interpret::Witness {
+            secret: &secret,
+            now,
+        };
+        let call = interpret::interpret(Catalog::embedded(), &request, &place, witness)?;
         if call.service() == "sts" && call.operation() == "AssumeRole" {
             return state.assume_role(&call);
         }

@@ -123,6 +123,7 @@ impl Upstream {
             bucket: None,
             route,
             payload_mode: PayloadMode::Absent,
+            embedded: None,
             body: OutgoingBody::Whole(Bytes::from_static(b"{}")),
         };
         let session = permit.session();

@@ -34,6 +34,10 @@ impl Upstream {
             written: call.addressing(),
         });
         let route = route(connection, call, bucket.as_ref())?;
+        let embedded = call
+            .embedded()
+            .map(|inner| Ok((inner.clone(), self::route(connection, inner.call(), None)?)))
+            .transpose()?;
         let request = request.into_parts();
         let body = match (request.payload, stream, request.check) {
             (Payload::Streamed, Some(stream), Some(check)) => {
@@ -46,6 +50,7 @@ impl Upstream {
             head: request.head,
             bucket,
             route,
+            embedded,
             payload_mode: request.payload_mode,
             body,
         })

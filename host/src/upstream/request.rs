@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningParams,
-    SigningSettings, UriPathNormalizationMode,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningParams, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use portcullis_core::aws_chunked::Encoder;
+use portcullis_core::interpret::Embedded;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{ChunkChain, PayloadMode, Scope, SigningSecret};
 use time::OffsetDateTime;
@@ -58,6 +59,9 @@ const DROPPED: [&str; 29] = [
 /// is signed.
 const UNSIGNED: [&str; 3] = ["accept-encoding", "content-length", "user-agent"];
 
+/// How long AWS may take to fetch a call that is presigned inside another: what the SDKs say.
+const EMBEDDED_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// Builds and signs a request; the second value tells how far its body is.
 pub(super) fn signed(
     outgoing: Outgoing,
@@ -68,9 +72,20 @@ pub(super) fn signed(
         head,
         bucket,
         route,
-        payload_mode,
-        body,
+        embedded,
+        mut payload_mode,
+        mut body,
     } = outgoing;
+    if let Some((call, route)) = embedded {
+        let signing = Signing {
+            route: &route,
+            credentials,
+            now,
+        };
+        body = signing.replace(&call, &body)?;
+        // The agent's digest was of the agent's bytes.
+        payload_mode = PayloadMode::Absent;
+    }
     let path = route.path(&head.path, bucket.as_ref())?;
     let uri = route.uri(&path, head.query.as_deref());
     let mut headers = forwarded(&head.headers)?;
@@ -189,21 +204,55 @@ impl Signing<'_> {
         let signable =
             SignableRequest::new(method.as_str(), uri, covered.into_iter(), body.clone())
                 .map_err(|error| internal("reading the request to sign", &error))?;
+        let (instructions, signature) = self.sign(signable, self.settings())?;
+        instructions.apply_to_request_http1x(request);
+        Ok(signature)
+    }
+
+    fn sign(
+        &self,
+        signable: SignableRequest<'_>,
+        settings: SigningSettings,
+    ) -> Result<(SigningInstructions, String), Refusal> {
         let identity = self.credentials.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(self.route.signing_region())
             .name(self.route.signing_name())
             .time(self.time())
-            .settings(self.settings())
+            .settings(settings)
             .build()
             .map_err(|error| internal("preparing the signature", &error))?;
         let parameters = SigningParams::V4(parameters);
-        let (instructions, signature) = aws_sigv4::http_request::sign(signable, &parameters)
-            .map_err(|error| internal("signing", &error))?
-            .into_parts();
-        instructions.apply_to_request_http1x(request);
-        Ok(signature)
+        let output = aws_sigv4::http_request::sign(signable, &parameters)
+            .map_err(|error| internal("signing", &error))?;
+        Ok(output.into_parts())
+    }
+
+    /// The body of a call with the gateway's own call inside instead of the agent's.
+    fn replace(&self, embedded: &Embedded, body: &OutgoingBody) -> Result<OutgoingBody, Refusal> {
+        let OutgoingBody::Whole(bytes) = body else {
+            return Err(Refusal::Internal);
+        };
+        let url = self.presigned(&self.route.uri("/", Some(embedded.query())))?;
+        embedded.replace(bytes, &url).map(OutgoingBody::Whole)
+    }
+
+    /// A URL that fetches `uri` with the gateway's credential.
+    fn presigned(&self, uri: &str) -> Result<String, Refusal> {
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(EMBEDDED_LIFETIME);
+        let mut request = Request::get(uri)
+            .body(())
+            .map_err(|error| internal("building the request to presign", &error))?;
+        let host = [("host", self.route.authority())];
+        let signable = SignableRequest::new("GET", uri, host.into_iter(), SignableBody::empty())
+            .map_err(|error| internal("reading the request to presign", &error))?;
+        self.sign(signable, settings)?
+            .0
+            .apply_to_request_http1x(&mut request);
+        Ok(request.uri().to_string())
     }
 
     /// The signatures of the chunks behind a signed head.

@@ -124,6 +124,7 @@ fn outgoing(head: Head, route: Route, payload_mode: PayloadMode, body: &[u8]) ->
         head,
         bucket: None,
         route,
+        embedded: None,
         payload_mode,
         body: OutgoingBody::Whole(Bytes::copy_from_slice(body)),
     }

@@ -149,6 +149,16 @@ def presigned(prefix):
     fetch("sigv2", old.generate_presigned_url("get_object", Params=dict(Bucket=bucket, Key=key)))
 
 
+def copies(prefix):
+    """Between regions: botocore presigns a second call into the first."""
+    there = boto3.client("ec2", region_name="eu-west-1")
+    volume = there.create_volume(AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
+    snapshot = there.create_snapshot(VolumeId=volume)["SnapshotId"]
+    ec2 = Counted("ec2")
+    ec2.call("copy_snapshot", lambda a: a["SnapshotId"][:5], SourceRegion="eu-west-1", SourceSnapshotId=snapshot)
+    ec2.call("copy_snapshot", SourceRegion="eu-central-1", SourceSnapshotId=snapshot)
+
+
 def denied(prefix):
     Counted("dynamodb").call("delete_table", TableName=f"{prefix}-table")
     Counted("sqs").call("create_queue", QueueName=f"{prefix}-queue")
@@ -233,5 +243,5 @@ def load(prefix):
 
 
 if __name__ == "__main__":
-    scenarios = (services, functions, objects, presigned, denied, sts, chain, express, sign_in, load)
+    scenarios = (services, functions, objects, presigned, copies, denied, sts, chain, express, sign_in, load)
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

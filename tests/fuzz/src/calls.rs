@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use portcullis_core::call::{Call, Value};
 use portcullis_core::catalog::{Catalog, Protocol};
-use portcullis_core::interpret::{Place, interpret};
+use portcullis_core::interpret::{Place, Witness, interpret};
 use portcullis_core::sigv4::{Payload, VerifiedRequest};
 
-use crate::request::Request;
+use crate::request::{self, Request};
 use crate::{bounded, oracle};
 
 pub(crate) fn json(bytes: &[u8]) {
@@ -107,7 +107,12 @@ fn accepted(bytes: &[u8]) -> Option<(VerifiedRequest, Call)> {
 
 fn read(request: Request, length: usize) -> Option<(VerifiedRequest, Call)> {
     let verified = request.sign()?.verify().ok()?;
-    let read = || interpret(Catalog::embedded(), &verified, place());
+    let secret = request::secret();
+    let witness = Witness {
+        secret: &secret,
+        now: request::now(),
+    };
+    let read = || interpret(Catalog::embedded(), &verified, place(), witness);
     let call = bounded(length, read).ok()?;
     Some((verified, call))
 }

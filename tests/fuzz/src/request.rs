@@ -107,11 +107,19 @@ impl Request {
 
     /// What the gateway's verifier says of it.
     pub(crate) fn verify(&self) -> Result<VerifiedRequest, Refusal> {
-        let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
-        let secret = SigningSecret::new(SECRET.to_owned());
         let payload = Payload::Whole(Bytes::from(self.body.clone()));
-        SignedRequest::parse(self.head.clone())?.verify(&secret, payload, now)
+        SignedRequest::parse(self.head.clone())?.verify(&secret(), payload, now())
     }
+}
+
+/// The secret that everything is signed with.
+pub(crate) fn secret() -> SigningSecret {
+    SigningSecret::new(SECRET.to_owned())
+}
+
+/// The time that everything is signed at.
+pub(crate) fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(NOW).unwrap()
 }
 
 fn settings(service: &str) -> SigningSettings {

@@ -123,6 +123,7 @@ mod tests {
             signing_name: "dynamodb".to_owned(),
             variant: crate::destination::Variant::Plain,
             addressing: crate::destination::Addressing::Path,
+            embedded: None,
         }
     }
 

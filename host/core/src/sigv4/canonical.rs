@@ -14,7 +14,7 @@ use crate::head::Head;
 use crate::refusal::Refusal;
 
 /// AWS's `UriEncode`: all but RFC 3986's unreserved characters.
-pub(super) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

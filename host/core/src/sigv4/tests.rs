@@ -4,7 +4,7 @@
 mod chunks;
 mod mutations;
 mod presigned;
-mod support;
+pub(crate) mod support;
 mod vectors;
 
 use super::*;

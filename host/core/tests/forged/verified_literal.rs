@@ -9,6 +9,8 @@ fn forge(head: Head, scope: Scope) -> VerifiedRequest {
         scope,
         payload: Payload::Streamed,
         payload_mode: PayloadMode::Absent,
+        access_key_id: String::new(),
+        session_token: None,
         check: None,
     }
 }

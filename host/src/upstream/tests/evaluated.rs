@@ -11,8 +11,9 @@ use aws_sigv4::sign::v4;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_core::access::{self, Advice, Effect};
+use portcullis_core::call::Call;
 use portcullis_core::catalog::Catalog;
-use portcullis_core::interpret::{Place, interpret};
+use portcullis_core::interpret::{Place, Witness, interpret};
 use portcullis_core::sigv4::VerifiedRequest;
 use serde_json::Value as Json;
 
@@ -48,7 +49,7 @@ fn comes_out_the_same(upstream: &Upstream, case: &Json) -> bool {
     };
     let scope = verified.scope().clone();
     let agents = place(None);
-    let Ok(call) = interpret(Catalog::embedded(), &verified, &agents) else {
+    let Ok(call) = read(&verified, &agents) else {
         return false;
     };
     let digest = call.digest();
@@ -76,10 +77,18 @@ fn comes_out_the_same(upstream: &Upstream, case: &Json) -> bool {
     if *verified.scope() != scope {
         return false;
     }
-    let read = interpret(Catalog::embedded(), &verified, &aws)
-        .unwrap_or_else(|refusal| panic!("{refusal}: {label}"));
+    let read = read(&verified, &aws).unwrap_or_else(|refusal| panic!("{refusal}: {label}"));
     assert_eq!(read.digest(), digest, "{label}");
     true
+}
+
+fn read(verified: &VerifiedRequest, place: &Place) -> Result<Call, Refusal> {
+    let secret = SigningSecret::new(SECRET.to_owned());
+    let witness = Witness {
+        secret: &secret,
+        now: now(),
+    };
+    interpret(Catalog::embedded(), verified, place, witness)
 }
 
 /// The case as an agent signs it for the gateway, by AWS's own library.

@@ -67,6 +67,7 @@ async fn gateway(
                 head,
                 bucket: None,
                 route: Route::endpoint(&endpoint(aws), "s3", "us-east-1"),
+                embedded: None,
                 payload_mode: mode,
                 body: OutgoingBody::Stream(Box::new(body)),
             };

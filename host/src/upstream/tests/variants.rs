@@ -2,7 +2,7 @@
 
 use portcullis_core::call::Call;
 use portcullis_core::catalog::Catalog;
-use portcullis_core::interpret::{Place, interpret};
+use portcullis_core::interpret::{Place, Witness, interpret};
 
 use super::*;
 use crate::upstream::prepare::route;
@@ -24,7 +24,11 @@ fn list_tables() -> Call {
         hostnames: vec!["gw.example".to_owned()],
     };
     let verified = signed.verify(&secret, body, now()).unwrap();
-    interpret(Catalog::embedded(), &verified, &place).unwrap()
+    let witness = Witness {
+        secret: &secret,
+        now: now(),
+    };
+    interpret(Catalog::embedded(), &verified, &place, witness).unwrap()
 }
 
 #[test]

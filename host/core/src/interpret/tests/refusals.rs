@@ -478,29 +478,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn a_call_inside_a_call_is_refused_by_name() {
-    let copy =
-        "Action=CopySnapshot&Version=2016-11-15&SourceRegion=eu-west-1&SourceSnapshotId=snap-1";
-    let plain = query("ec2", copy).read().unwrap();
-    assert_eq!(embedded::refuse(&plain), Ok(()));
-    let url = "https%3A%2F%2Fec2.eu-west-1.amazonaws.com%2F%3FAction%3DCopySnapshot";
-    for (service, form) in [
-        ("ec2", format!("{copy}&PresignedUrl={url}")),
-        (
-            "rds",
-            format!(
-                "Action=CopyDBSnapshot&Version=2014-10-31&SourceDBSnapshotIdentifier=a\
-                 &TargetDBSnapshotIdentifier=b&PreSignedUrl={url}"
-            ),
-        ),
-    ] {
-        let call = query(service, &form).read().unwrap();
-        let seen = embedded::refuse(&call);
-        assert!(
-            matches!(&seen, Err(Refusal::Unsupported(text)) if text.contains("igned")),
-            "{seen:?}"
-        );
-    }
-}

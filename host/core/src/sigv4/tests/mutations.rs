@@ -117,9 +117,10 @@ fn flip(head: &mut Head, payload: &mut Payload, place: &Place, at: Index, bit: u
 
 fn at_key(head: &Head, at: Index) -> bool {
     let query = head.query.as_deref().unwrap_or_default();
-    let start = query.find("X-Amz-Credential=").unwrap() + "X-Amz-Credential=".len();
-    let length = query[start..].find("%2F").unwrap();
-    (start..start + length).contains(&at.index(query.len()))
+    let (before, rest) = query.split_once("X-Amz-Credential=").unwrap();
+    let (key, _) = rest.split_once("%2F").unwrap();
+    let start = before.len() + "X-Amz-Credential=".len();
+    (start..start + key.len()).contains(&at.index(query.len()))
 }
 
 proptest! {

@@ -18,24 +18,25 @@ use time::macros::datetime;
 use crate::head::Head;
 use crate::sigv4::{Payload, SigningSecret};
 
-pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-pub(super) const TOKEN: &str = "sealed.session.token/with+base64==";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub(crate) const TOKEN: &str = "sealed.session.token/with+base64==";
 
 /// A request to be signed.
 #[derive(Clone, Debug)]
-pub(super) struct Sample {
-    pub(super) service: String,
-    pub(super) method: &'static str,
-    pub(super) host: &'static str,
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
-    pub(super) binding: Binding,
+pub(crate) struct Sample {
+    pub(crate) service: String,
+    pub(crate) region: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) host: &'static str,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) binding: Binding,
 }
 
 /// What is signed of the body.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Binding {
+pub(crate) enum Binding {
     Absent,
     Chunks(&'static str),
     Digest,
@@ -43,19 +44,20 @@ pub(super) enum Binding {
     Unsigned,
 }
 
-pub(super) fn secret() -> SigningSecret {
+pub(crate) fn secret() -> SigningSecret {
     SigningSecret::new(SECRET.to_owned())
 }
 
 /// The time the samples are signed at.
-pub(super) fn now() -> OffsetDateTime {
+pub(crate) fn now() -> OffsetDateTime {
     datetime!(2015-08-30 12:36:00 UTC)
 }
 
 impl Sample {
-    pub(super) fn new(service: &str, method: &'static str, target: &str) -> Self {
+    pub(crate) fn new(service: &str, method: &'static str, target: &str) -> Self {
         Self {
             service: service.to_owned(),
+            region: "us-east-1",
             method,
             host: "gw.example:8443",
             target: target.to_owned(),
@@ -65,7 +67,7 @@ impl Sample {
         }
     }
 
-    pub(super) fn dynamodb() -> Self {
+    pub(crate) fn dynamodb() -> Self {
         let mut sample = Self::new("dynamodb", "POST", "/")
             .with_header("content-type", "application/x-amz-json-1.0")
             .with_header("x-amz-target", "DynamoDB_20120810.ListTables");
@@ -74,7 +76,7 @@ impl Sample {
         sample
     }
 
-    pub(super) fn lambda() -> Self {
+    pub(crate) fn lambda() -> Self {
         let function = "arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Af";
         let path = format!("/2015-03-31/functions/{function}/invocations?Qualifier=%24LATEST");
         let mut sample = Self::new("lambda", "POST", &path);
@@ -82,7 +84,7 @@ impl Sample {
         sample
     }
 
-    pub(super) fn s3_get() -> Self {
+    pub(crate) fn s3_get() -> Self {
         Self::new(
             "s3",
             "GET",
@@ -90,19 +92,19 @@ impl Sample {
         )
     }
 
-    pub(super) fn s3_put_whole() -> Self {
+    pub(crate) fn s3_put_whole() -> Self {
         let mut sample = Self::new("s3", "PUT", "/bucket/k").with_header("x-amz-meta-a", "b");
         sample.body = b"hello".to_vec();
         sample
     }
 
-    pub(super) fn s3_put_unsigned() -> Self {
+    pub(crate) fn s3_put_unsigned() -> Self {
         let mut sample = Self::s3_put_whole();
         sample.binding = Binding::Unsigned;
         sample
     }
 
-    pub(super) fn s3_put_trailer() -> Self {
+    pub(crate) fn s3_put_trailer() -> Self {
         let mut sample = Self::new("s3", "PUT", "/bucket/k")
             .with_header("content-encoding", "aws-chunked")
             .with_header("x-amz-decoded-content-length", "5")
@@ -113,7 +115,7 @@ impl Sample {
     }
 
     /// The head alone: the signatures in the body begin with its signature.
-    pub(super) fn s3_put_chunks() -> Self {
+    pub(crate) fn s3_put_chunks() -> Self {
         let mut sample = Self::new("s3", "PUT", "/bucket/k")
             .with_header("content-encoding", "aws-chunked,gzip")
             .with_header("x-amz-decoded-content-length", "5");
@@ -121,19 +123,19 @@ impl Sample {
         sample
     }
 
-    pub(super) fn s3_put_chunks_trailer() -> Self {
+    pub(crate) fn s3_put_chunks_trailer() -> Self {
         let mut sample = Self::s3_put_chunks().with_header("x-amz-trailer", "x-amz-checksum-crc32");
         sample.binding = Binding::Chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER");
         sample
     }
 
-    pub(super) fn with_header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Signs, and splits the way a listener would.
-    pub(super) fn sign(&self) -> (Head, Payload) {
+    pub(crate) fn sign(&self) -> (Head, Payload) {
         let mut headers = HeaderMap::new();
         headers.insert("host", self.host.parse().unwrap());
         let own = self
@@ -155,7 +157,7 @@ impl Sample {
     }
 
     /// Signs in the query, for this many seconds.
-    pub(super) fn presign(&self, lifetime: u64) -> (Head, Payload) {
+    pub(crate) fn presign(&self, lifetime: u64) -> (Head, Payload) {
         let mut headers = HeaderMap::new();
         headers.insert("host", self.host.parse().unwrap());
         let own = self
@@ -229,7 +231,7 @@ impl Sample {
         let at = u64::try_from(now().unix_timestamp()).unwrap();
         let params = SigningParams::builder()
             .identity(&identity)
-            .region("us-east-1")
+            .region(self.region)
             .name(&self.service)
             .time(UNIX_EPOCH + Duration::from_secs(at))
             .settings(settings)

@@ -26,6 +26,7 @@ fn call(service: &str, operation: &str, members: &[(&str, Value)]) -> Call {
         signing_name: service.to_owned(),
         variant: crate::destination::Variant::Plain,
         addressing: crate::destination::Addressing::Path,
+        embedded: None,
     }
 }
 
