@@ -27,7 +27,7 @@ use crate::clock;
 use crate::config;
 use crate::serve;
 use crate::terminal;
-use crate::upstream::Connector;
+use crate::upstream::{Connector, Versions};
 
 const ANSWER_BYTES: usize = 1024 * 1024;
 
@@ -149,7 +149,7 @@ impl Agent {
             .or_else(|| config::variable("AWS_DEFAULT_REGION"))
             .context("no region; set AWS_REGION or say --region")?;
         let ca = config::variable("AWS_CA_BUNDLE").map(PathBuf::from);
-        let connector = Connector::new(ca.as_deref())?;
+        let connector = Connector::new(ca.as_deref(), Versions::One)?;
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             region,

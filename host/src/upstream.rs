@@ -36,6 +36,7 @@ mod rechunk;
 mod request;
 mod route;
 
+pub use connect::Versions;
 pub use mint::Means;
 pub use route::{Bucket, Route};
 
@@ -52,7 +53,7 @@ const POOLS: u64 = 4096;
 /// Connections to AWS and what stands in for it.
 pub struct Upstream {
     connections: HashMap<String, Connection>,
-    connectors: HashMap<String, Connector>,
+    connectors: HashMap<(String, Versions), Connector>,
     /// One pool for each principal in each role: bytes left over on a connection can then never
     /// be an answer to somebody else.
     pools: moka::future::Cache<PoolKey, Client<Connector, Watched>>,
@@ -70,6 +71,8 @@ pub struct Outgoing {
     pub route: Route,
     /// A call that is presigned inside this one, and where that would go.
     pub embedded: Option<(Embedded, Route)>,
+    /// What it is sent over.
+    pub versions: Versions,
     /// How the agent bound the body, which is how the gateway binds it.
     pub payload_mode: PayloadMode,
     /// The body.
@@ -90,6 +93,7 @@ struct PoolKey {
     connection: String,
     role: String,
     principal: String,
+    versions: Versions,
 }
 
 impl Upstream {
@@ -98,11 +102,15 @@ impl Upstream {
     /// # Errors
     /// When a CA file cannot be read.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let connector = |connection: &Connection| {
+        let connector = |(connection, versions): (&Connection, Versions)| {
             let ca = connection.endpoint.as_ref().and_then(|it| it.ca.as_deref());
-            let connector = Connector::new(ca)
+            let connector = Connector::new(ca, versions)
                 .with_context(|| format!("trusting the CA of connection `{}`", connection.name))?;
-            Ok((connection.name.clone(), connector))
+            Ok(((connection.name.clone(), versions), connector))
+        };
+        let both = |connection| {
+            let versions = [Versions::Negotiated, Versions::One];
+            versions.map(|versions| (connection, versions))
         };
         let named = |connection: &Connection| (connection.name.clone(), connection.clone());
         Ok(Self {
@@ -110,6 +118,7 @@ impl Upstream {
             connectors: config
                 .connections
                 .iter()
+                .flat_map(both)
                 .map(connector)
                 .collect::<anyhow::Result<_>>()?,
             pools: moka::future::Cache::builder()
@@ -148,7 +157,7 @@ impl Upstream {
         credentials: &Credentials,
         now: OffsetDateTime,
     ) -> Result<Response<ResponseBody>, Refusal> {
-        let client = self.client(session).await?;
+        let client = self.client(session, outgoing.versions).await?;
         let host = outgoing.route.host().to_owned();
         let failure = match &outgoing.body {
             OutgoingBody::Stream(body) => body.failure(),
@@ -172,15 +181,20 @@ impl Upstream {
         outcome
     }
 
-    async fn client(&self, session: &Session) -> Result<Client<Connector, Watched>, Refusal> {
+    async fn client(
+        &self,
+        session: &Session,
+        versions: Versions,
+    ) -> Result<Client<Connector, Watched>, Refusal> {
         let connector = self
             .connectors
-            .get(&session.connection)
+            .get(&(session.connection.clone(), versions))
             .ok_or(Refusal::Internal)?;
         let key = PoolKey {
             connection: session.connection.clone(),
             role: session.role.clone(),
             principal: session.principal.to_string(),
+            versions,
         };
         Ok(self.pools.get_with(key, async { pool(connector) }).await)
     }
@@ -211,7 +225,7 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// HTTP/1.1 only. A pooled connection that turns out closed is replaced by a fresh one, but only
+/// A pooled connection that turns out closed is replaced by a fresh one, but only
 /// while the library still holds the whole request, so nothing can have been sent.
 fn pool(connector: &Connector) -> Client<Connector, Watched> {
     Client::builder(TokioExecutor::new())

@@ -105,26 +105,17 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let body = self.get_mut();
-        loop {
-            match ready!(body.source.poll(context)) {
-                // Nobody asked for trailers: a head with `TE` is not sent upstream.
-                Some(Ok(frame)) if frame.is_trailers() => {}
-                Some(Ok(frame)) => {
-                    if let Some(busy) = &body.busy {
-                        busy.progress();
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "an answer broke off");
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    body.busy = None;
-                    return Poll::Ready(None);
+        let frame = ready!(body.source.poll(context));
+        match &frame {
+            Some(Ok(_)) => {
+                if let Some(busy) = &body.busy {
+                    busy.progress();
                 }
             }
+            Some(Err(error)) => tracing::warn!(%error, "an answer broke off"),
+            None => body.busy = None,
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

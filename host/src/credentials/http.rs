@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::body::BoxError;
-use crate::upstream::Connector;
+use crate::upstream::{Connector, Versions};
 
 /// No answer of STS or of an instance's metadata service is nearly as long.
 const ANSWER_BYTES: usize = 1024 * 1024;
@@ -24,7 +24,7 @@ const ANSWER_BYTES: usize = 1024 * 1024;
 pub(super) fn client(ca: Option<&Path>) -> anyhow::Result<SharedHttpClient> {
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .build(Connector::new(ca)?);
+        .build(Connector::new(ca, Versions::One)?);
     let connector = SharedHttpConnector::new(Exchange(client));
     Ok(http_client_fn(move |_, _| connector.clone()))
 }

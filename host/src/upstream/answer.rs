@@ -13,7 +13,7 @@ use crate::body::{Idle, ResponseBody};
 use crate::config::Limits;
 
 /// RFC 9110 §7.6.1, and what would move the agent to another endpoint or give it a state there.
-const DROPPED: [&str; 11] = [
+const DROPPED: [&str; 10] = [
     "alt-svc",
     "connection",
     "keep-alive",
@@ -21,7 +21,6 @@ const DROPPED: [&str; 11] = [
     "proxy-connection",
     "set-cookie",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
     "www-authenticate",

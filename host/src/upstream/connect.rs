@@ -26,13 +26,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Probes find a peer that vanished while a long upload or answer was on its way.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Which versions of HTTP a connection may speak.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Versions {
+    /// HTTP/2 if the other side offers it (ALPN).
+    Negotiated,
+    /// HTTP/1.1.
+    #[default]
+    One,
+}
+
 /// Opens connections for one account connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector(HttpsConnector<HttpConnector>);
 
 impl Connector {
     /// Trusts the web's certificate authorities, or only those of the PEM file.
-    pub(crate) fn new(ca: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn new(ca: Option<&Path>, versions: Versions) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -49,8 +59,11 @@ impl Connector {
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(config.with_no_client_auth())
             .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+            .enable_http1();
+        let https = match versions {
+            Versions::Negotiated => https.enable_http2().wrap_connector(http),
+            Versions::One => https.wrap_connector(http),
+        };
         Ok(Self(https))
     }
 }

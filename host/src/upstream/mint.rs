@@ -29,7 +29,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::prepare::destination;
 use super::request::internal;
-use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream};
+use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream, Versions};
 use crate::audit::Recorded;
 use crate::config::Connection;
 
@@ -124,6 +124,7 @@ impl Upstream {
             route,
             payload_mode: PayloadMode::Absent,
             embedded: None,
+            versions: Versions::One,
             body: OutgoingBody::Whole(Bytes::from_static(b"{}")),
         };
         let session = permit.session();

@@ -8,9 +8,13 @@ use portcullis_core::destination::{Destination, DestinationError, Target, Varian
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{Payload, VerifiedRequest};
 
-use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream};
+use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream, Versions};
 use crate::body::{PendingBody, StreamingBody};
 use crate::config::Connection;
+
+/// Event streams that AWS offers over HTTP/2 only (botocore's `protocolSettings`: `h2`). Those that
+/// go both ways are refused before, because their events are signed.
+const HTTP2: [(&str, &str); 1] = [("kinesis", "SubscribeToShard")];
 
 impl Upstream {
     /// Builds the destination of a permitted call and takes its verified bytes over.
@@ -51,9 +55,18 @@ impl Upstream {
             bucket,
             route,
             embedded,
+            versions: versions(call),
             payload_mode: request.payload_mode,
             body,
         })
+    }
+}
+
+fn versions(call: &Call) -> Versions {
+    if HTTP2.contains(&(call.service(), call.operation())) {
+        Versions::Negotiated
+    } else {
+        Versions::One
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) fn signed(
         bucket,
         route,
         embedded,
+        versions: _,
         mut payload_mode,
         mut body,
     } = outgoing;

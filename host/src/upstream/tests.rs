@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod answers;
 mod evaluated;
 mod requests;
 mod streaming;
@@ -125,6 +126,7 @@ fn outgoing(head: Head, route: Route, payload_mode: PayloadMode, body: &[u8]) ->
         bucket: None,
         route,
         embedded: None,
+        versions: Versions::One,
         payload_mode,
         body: OutgoingBody::Whole(Bytes::copy_from_slice(body)),
     }

@@ -68,6 +68,7 @@ async fn gateway(
                 bucket: None,
                 route: Route::endpoint(&endpoint(aws), "s3", "us-east-1"),
                 embedded: None,
+                versions: Versions::One,
                 payload_mode: mode,
                 body: OutgoingBody::Stream(Box::new(body)),
             };
