@@ -124,7 +124,7 @@ pub fn print(config: &Config, args: &EnvArgs) -> anyhow::Result<()> {
 /// Becomes the command, with the variables set; only returns if it cannot.
 ///
 /// # Errors
-/// As [`print`], and when the command cannot be started.
+/// As [`print()`], and when the command cannot be started.
 pub fn run(config: &Config, args: &RunArgs) -> anyhow::Result<()> {
     let variables = chosen(config, &args.agent)?;
     let (program, rest) = args.command.split_first().context("no command")?;
