@@ -55,6 +55,7 @@ fn javascript_stores_and_fetches_objects_byte_for_byte() {
     assert_eq!(first_listing(&lines, "S3.ListObjectsV2"), listed());
 }
 
+/// PAR-10: buckets in the host name; `interpret` and `destination` have the other forms.
 #[test]
 fn javascript_addresses_buckets_as_virtual_hosts() {
     let preload = format!(

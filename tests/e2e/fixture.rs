@@ -5,6 +5,7 @@
 
 pub(crate) mod child;
 pub(crate) mod client;
+pub(crate) mod forge;
 pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod moto;

@@ -265,7 +265,8 @@ const LINES: &[(&str, &str)] = &[
     ("a control byte", "POST /\x01 HTTP/1.1"),
 ];
 
-/// One test, because every case counts what arrived at one recorder.
+/// PAR-16: names, blanks and bytes that make a field two things, and everything else that frames a
+/// request. One test, because every case counts what arrived at one recorder.
 #[test]
 fn ambiguous_requests_reach_nobody() {
     let recorder = stage().recorder("framing");

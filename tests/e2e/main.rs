@@ -20,6 +20,7 @@ mod clients;
 mod denied;
 mod expect;
 mod framing;
+mod hostile;
 mod hosts;
 mod http2;
 mod lifecycle;

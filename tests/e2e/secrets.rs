@@ -11,6 +11,7 @@ use crate::fixture::{POWER, issuer, moto_connection, stage};
 
 const PLANTED: &str = "not a real secret";
 
+/// SIG-24: nothing secret in a log at any level.
 #[test]
 fn logs_records_and_metrics_hold_no_secret_at_the_most_verbose_level() {
     let stage = stage();

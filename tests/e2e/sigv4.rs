@@ -172,6 +172,7 @@ fn python() -> Option<String> {
         .then_some(python)
 }
 
+/// SIG-01: one changed bit anywhere.
 #[test]
 fn what_botocore_signs_verifies_and_one_changed_bit_does_not() {
     let Some(python) = python() else {

@@ -44,6 +44,7 @@ fn arrived(target: &str) -> Vec<wire::Request> {
         .collect()
 }
 
+/// SIG-14: frames with a trailer, as boto3 sends them; `clients` has boto3 itself.
 #[test]
 fn a_right_checksum_lets_the_upload_through_whole() {
     let answer = send(upload("/bucket/right"), frames(CRC32));
@@ -70,6 +71,7 @@ fn http_chunks_around_the_frames_make_no_difference() {
     assert_eq!(arrived("/bucket/chunked").len(), 1);
 }
 
+/// SIG-15: trailers that are wrong, missing or more than was announced.
 #[test]
 fn a_wrong_ending_leaves_no_complete_upload() {
     let cases: Vec<(&str, Vec<u8>)> = vec![

@@ -203,6 +203,8 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
     };
     let mut actions = actions::actions(operation, facts)?;
     if reading.entry.name == "s3" {
+        reading.check_selected()?;
+        buckets::check_names(&params)?;
         let point = checked_point(operation, &params, request, place)?;
         actions = buckets::judged(actions, point.as_ref(), place);
     }

@@ -1,11 +1,60 @@
 //! What S3's `Bucket` names: a bucket, or an access point, which is a resource of its own. Which
 //! bucket is behind an access point only AWS knows, so it is never judged as if it were one.
 
-use super::Place;
+use super::{Place, form};
 use crate::call::{AccessLevel, Action, Value};
+use crate::codec::text::quote;
 use crate::refusal::Refusal;
 use crate::s3_name::{AccessPoint, NameError, is_alias};
 use crate::sigv4::Scope;
+
+/// Checks that what names buckets and objects has one reading: a bucket is a plain name or an ARN,
+/// and a copy's source is `[/]bucket/key[?versionId=…]`, percent-encoded, or an ARN. Anything else
+/// would be judged as one object and might be read as another.
+///
+/// # Errors
+/// [`Refusal::InvalidInput`] or [`Refusal::Ambiguous`].
+pub(super) fn check_names(params: &Value) -> Result<(), Refusal> {
+    let text = |name: &str| params.get(name).and_then(Value::as_str);
+    if let Some(bucket) = text("Bucket").filter(|bucket| !is_name(bucket)) {
+        return Err(Refusal::InvalidInput(format!(
+            "`{}` is not the name of a bucket",
+            quote(bucket)
+        )));
+    }
+    if let Some(source) = text("CopySource").filter(|source| !is_source(source)) {
+        return Err(Refusal::Ambiguous(format!(
+            "the copy source `{}` is not `bucket/key`, percent-encoded, with at most a `versionId`",
+            quote(source)
+        )));
+    }
+    Ok(())
+}
+
+/// Letters, digits and what even the oldest buckets may have, but no step in a path; ARNs are
+/// checked by their own rules.
+fn is_name(bucket: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    bucket.starts_with("arn:") || bucket.bytes().all(plain) && !["", ".", ".."].contains(&bucket)
+}
+
+fn is_source(source: &str) -> bool {
+    let (path, query) = source.split_once('?').unwrap_or((source, "versionId="));
+    let version = query.strip_prefix("versionId=");
+    let one_version = version.is_some_and(|version| !version.contains(['?', '&']));
+    // `+` is a space to some readers and itself to others.
+    if path.contains('+') {
+        return false;
+    }
+    let Ok(path) = form::decode(path) else {
+        return false;
+    };
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let object = path.split_once('/');
+    // What names no object at all is AWS's to refuse.
+    let named = object.is_none_or(|(bucket, key)| is_name(bucket) && !key.is_empty());
+    one_version && (named || path.starts_with("arn:"))
+}
 
 /// The access point that an input names where a bucket goes.
 ///

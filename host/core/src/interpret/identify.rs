@@ -66,6 +66,23 @@ impl Reading<'_> {
     }
 }
 
+impl Reading<'_> {
+    /// S3 chooses operations by their query parameters, so that one without those it requires is
+    /// not the one that S3 would carry out.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownOperation`].
+    pub(super) fn check_selected(&self) -> Result<(), Refusal> {
+        if self.rank.is_none_or(Rank::is_complete) {
+            return Ok(());
+        }
+        let name = &self.operation()?.name;
+        Err(Refusal::UnknownOperation(format!(
+            "the request looks like `{name}` but misses what that requires in its query or headers"
+        )))
+    }
+}
+
 /// Reads which operations a request can be by its head (and its form, if it has one): one, or
 /// several that fit equally well; never none.
 ///

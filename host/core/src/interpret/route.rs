@@ -49,6 +49,13 @@ pub(super) struct Rank {
     slash: bool,
 }
 
+impl Rank {
+    /// Whether everything is there that the model requires in the query or a header.
+    pub(super) fn is_complete(self) -> bool {
+        self.complete
+    }
+}
+
 /// The labels of a template, by name, decoded.
 pub(super) type Labels = Vec<(String, String)>;
 

@@ -242,6 +242,7 @@ fn authorizer_allows(facts: &Facts, pair: &Pair) -> bool {
     response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
 }
 
+/// PAR-19: whatever the policies say, the answer is that of the reference evaluator.
 #[test]
 fn index_and_direct_evaluation_agree_with_cedars_authorizer() {
     let policies = policies(POLICIES);

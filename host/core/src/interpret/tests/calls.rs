@@ -23,6 +23,7 @@ fn resources(sent: &Sent) -> Vec<String> {
     call.actions().iter().map(pair).collect()
 }
 
+/// PAR-03: one call, whatever protocol carries it.
 #[test]
 fn one_call_is_the_same_in_every_protocol() {
     let expected = json!({"AlarmNames": ["a", "b"]});

@@ -68,11 +68,9 @@ fn a_copy_reads_its_source_and_writes_its_target() {
 }
 
 #[test]
-fn a_copy_source_with_two_readings_may_be_any_object() {
-    for source in ["from/a+b", "from/a?x", "from-s3alias/a", "from"] {
-        let sent = s3("PUT", "/to/key").header("x-amz-copy-source", source);
-        assert_eq!(pairs(&sent)[0], "s3:GetObject *", "{source}");
-    }
+fn a_copy_from_an_alias_may_be_of_any_object() {
+    let sent = s3("PUT", "/to/key").header("x-amz-copy-source", "from-s3alias/a");
+    assert_eq!(pairs(&sent)[0], "s3:GetObject *");
 }
 
 #[test]

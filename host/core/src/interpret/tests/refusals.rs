@@ -235,6 +235,53 @@ fn json_has_one_reading() {
 }
 
 #[test]
+fn copy_sources_have_one_reading() {
+    for source in [
+        "from/a+b",
+        "from/a?x",
+        "from/a?acl",
+        "from/a?versionId=1&versionId=2",
+        "from/a?versionId=1?versionId=2",
+        "from/",
+        "//from/a",
+        "../a",
+        "from/%zz",
+        "https://from/a",
+    ] {
+        let sent = s3("PUT", "/to/key").header("x-amz-copy-source", source);
+        assert!(
+            matches!(sent.read(), Err(Refusal::Ambiguous(_))),
+            "{source}"
+        );
+    }
+    for source in [
+        "from/a%2Bb",
+        "/from/a%3Fx",
+        "from/a?versionId=1",
+        "from/a/../b",
+    ] {
+        let sent = s3("PUT", "/to/key").header("x-amz-copy-source", source);
+        assert!(sent.read().is_ok(), "{source}");
+    }
+}
+
+#[test]
+fn buckets_are_names_and_operations_have_what_selects_them() {
+    for (method, url) in [
+        ("GET", "/../key"),
+        ("GET", "/./key"),
+        ("GET", "/b%3Fpolicy/key"),
+        ("GET", "/user%40evil/key"),
+        ("POST", "/bucket/key"),
+    ] {
+        assert!(s3(method, url).read().is_err(), "{method} {url}");
+    }
+    for url in ["/a..b/key", "/My_Bucket/key", "/bucket/..", "/bucket/."] {
+        assert!(s3("GET", url).read().is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn xml_has_one_reading() {
     let wrapped = |inner: &str| format!("<Delete>{inner}</Delete>");
     for (body, expected) in [

@@ -125,6 +125,7 @@ fn the_whole_suite_is_there() {
     assert_eq!(vectors().len(), 38);
 }
 
+/// SIG-02: the published vectors.
 #[test]
 fn header_signed_vectors_verify_with_the_published_canonical_request() {
     let mut verified = 0;
