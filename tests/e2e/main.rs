@@ -24,6 +24,7 @@ mod hostile;
 mod hosts;
 mod http2;
 mod lifecycle;
+mod matrix;
 mod mint;
 mod presigned;
 mod proxy;

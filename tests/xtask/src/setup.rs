@@ -1,14 +1,14 @@
 //! Makes a new machine ready for the tests: the Python environment, the Node packages and the Wasm
 //! target, each from its package registry. Running it again does nothing that is done already.
 //!
-//! It never touches what is outside the cache directory and the repository, but for the two Debian
-//! packages that stand in for a Wasm target rustup cannot get.
+//! It never touches what is outside the cache directory and the repository, but for Debian packages:
+//! the clients of S3, and two that stand in for a Wasm target rustup cannot get.
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -22,6 +22,7 @@ pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 pub(crate) fn run(root: &Path) -> Result<()> {
     python(root)?;
     node(root)?;
+    tools()?;
     wasm_target()
 }
 
@@ -90,6 +91,32 @@ fn node(root: &Path) -> Result<()> {
     )?;
     fs::copy(lock, stamp).context("stamping the Node packages")?;
     Ok(())
+}
+
+/// Debian's clients of S3, each with a signer of its own.
+fn tools() -> Result<()> {
+    const TOOLS: [&str; 4] = ["curl", "rclone", "restic", "s3cmd"];
+    let here = |tool: &str| {
+        let mut command = Command::new(tool);
+        command
+            .arg("--help")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().is_ok()
+    };
+    let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !here(tool)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    call(Command::new("apt-get").arg("update"))
+        .and_then(|()| {
+            call(
+                Command::new("apt-get")
+                    .args(["install", "--yes", "--no-install-recommends"])
+                    .args(&missing),
+            )
+        })
+        .with_context(|| format!("install {missing:?}: the tests send objects with them"))
 }
 
 /// The Wasm target by rustup, or a compiler and its sources from Debian that can build one.
