@@ -26,6 +26,7 @@ const ROUNDS: usize = 3;
 /// If a tool is missing, a proxy does not start or the load reports failed requests.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root)?;
+    decode(root)?;
     gateway::build(root, Profile::Release)?;
     let ground = Ground::prepare(root)?;
     let upstream = ground.static_upstream()?;
@@ -58,6 +59,20 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     print_streams("GET", &nginx_streams.1, &own_streams.1);
     eprintln!("\nPortcullis idle: {} MB resident", idle / 1_000_000);
     Ok(())
+}
+
+/// Microseconds to decode a small call of each protocol, and what the catalog costs.
+fn decode(root: &Path) -> Result<()> {
+    let mut command = gateway::cargo(root);
+    command.args([
+        "bench",
+        "--locked",
+        "--package",
+        "portcullis-core",
+        "--bench",
+        "decode",
+    ]);
+    setup::call(&mut command)
 }
 
 fn print_small(envoy: &Small, own: &Small) {
