@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::call::{Call, Value};
-use crate::catalog::{Catalog, Member, Operation, Protocol, Service, Shape, ShapeId, Structure};
+use crate::catalog::{Catalog, Member, Operation, Protocol, Service, Shape, Structure};
 use crate::codec::json::Members;
 use crate::codec::xml::tree::{self, Element};
 use crate::codec::{Model, Reading, cbor, json, xml};
@@ -149,7 +149,7 @@ impl Expected {
             let mut members = stream.members.iter();
             members.find(|member| member.name == code)
         });
-        let shape = member.and_then(|member| structure(&self.service, member.shape));
+        let shape = member.and_then(|member| self.service.structure(member.shape));
         match shape.and_then(|shape| shape.error.as_ref()) {
             Some(error) if error.status.is_none_or(|status| status < 500) => Fault::Downstream,
             Some(_) | None => Fault::Upstream,
@@ -259,7 +259,7 @@ impl<'a> Reader<'a> {
     }
 
     fn output_structure(&self) -> Option<&'a Structure> {
-        structure(self.model.service, self.operation.output?)
+        self.model.service.structure(self.operation.output?)
     }
 
     /// The output's event stream and the member that is it.
@@ -273,28 +273,12 @@ impl<'a> Reader<'a> {
 
     /// Whether the body is something else than modelled XML or JSON: an object, a text, events.
     fn is_opaque(&self) -> bool {
-        let payload = self.output_structure().and_then(payload_member);
+        let payload = self.output_structure().and_then(Structure::payload_member);
         payload.is_some_and(|member| match self.model.service.shape(member.shape) {
             Some(Shape::Blob { .. } | Shape::String { .. }) => true,
             Some(Shape::Structure(structure)) => structure.event_stream,
             Some(_) | None => false,
         })
-    }
-}
-
-/// A structure of the service.
-fn structure(service: &Service, shape: ShapeId) -> Option<&Structure> {
-    match service.shape(shape)? {
-        Shape::Structure(structure) => Some(structure),
-        Shape::Blob { .. }
-        | Shape::Boolean
-        | Shape::Document
-        | Shape::Float
-        | Shape::Integer
-        | Shape::List { .. }
-        | Shape::Map { .. }
-        | Shape::String { .. }
-        | Shape::Timestamp(_) => None,
     }
 }
 
@@ -304,15 +288,9 @@ pub(crate) fn event_stream<'s>(
     holder: &'s Structure,
 ) -> Option<(&'s Structure, &'s Member)> {
     holder.members.iter().find_map(|member| {
-        let stream = structure(service, member.shape)?;
+        let stream = service.structure(member.shape)?;
         stream.event_stream.then_some((stream, member))
     })
-}
-
-/// The member that is the whole body.
-fn payload_member(structure: &Structure) -> Option<&Member> {
-    let index = usize::try_from(structure.payload?).ok()?;
-    structure.members.get(index)
 }
 
 fn nothing() -> Value {
@@ -321,19 +299,7 @@ fn nothing() -> Value {
 
 /// A JSON `null` or an empty element in the place of an output.
 fn structure_or_nothing(value: Value) -> Value {
-    match value {
-        Value::Structure(_) => value,
-        Value::Blob(_)
-        | Value::Boolean(_)
-        | Value::Float(_)
-        | Value::Integer(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Null
-        | Value::Stream
-        | Value::String(_)
-        | Value::Timestamp(_) => nothing(),
-    }
+    Value::Structure(value.into_members().unwrap_or_default())
 }
 
 /// The request id in an XML answer, under its three spellings and in both places.

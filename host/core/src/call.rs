@@ -241,6 +241,23 @@ impl Value {
         }
     }
 
+    /// The members of a structure.
+    pub(crate) fn into_members(self) -> Option<Vec<(String, Self)>> {
+        match self {
+            Self::Structure(members) => Some(members),
+            Self::Blob(_)
+            | Self::Boolean(_)
+            | Self::Float(_)
+            | Self::Integer(_)
+            | Self::List(_)
+            | Self::Map(_)
+            | Self::Null
+            | Self::Stream
+            | Self::String(_)
+            | Self::Timestamp(_) => None,
+        }
+    }
+
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {

@@ -112,6 +112,22 @@ impl Service {
     pub fn shape(&self, id: ShapeId) -> Option<&Shape> {
         self.shapes.get(usize::try_from(id.0).ok()?)
     }
+
+    /// The shape behind an id of this service, if it is a structure.
+    pub fn structure(&self, id: ShapeId) -> Option<&Structure> {
+        match self.shape(id)? {
+            Shape::Structure(structure) => Some(structure),
+            Shape::Blob { .. }
+            | Shape::Boolean
+            | Shape::Document
+            | Shape::Float
+            | Shape::Integer
+            | Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::String { .. }
+            | Shape::Timestamp(_) => None,
+        }
+    }
 }
 
 /// Index into [`Service::shapes`].
@@ -337,6 +353,13 @@ pub struct Structure {
     pub sensitive: bool,
     /// Set on errors.
     pub error: Option<ErrorTrait>,
+}
+
+impl Structure {
+    /// The member that is the whole HTTP body.
+    pub fn payload_member(&self) -> Option<&Member> {
+        self.members.get(usize::try_from(self.payload?).ok()?)
+    }
 }
 
 /// What the model says of an error shape.

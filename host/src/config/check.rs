@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use sha2::{Digest, Sha256};
 
 #[cfg(test)]
 mod tests;
+mod values;
 
 use super::document::{Document, key_path};
 use super::file::{self, ConfigFile};
 use super::{
-    CaFiles, Config, Connection, Console, CredentialSource, Endpoint, Issuer, Limits, Listen,
-    PluginGrant, Proxy, Role, Tls,
+    CaFiles, Config, Connection, Console, CredentialSource, Issuer, Limits, Listen, PluginGrant,
+    Proxy, Role, Tls,
 };
 
 /// The largest configuration file that is read.
@@ -228,7 +229,7 @@ impl Check<'_> {
         }
         let hostname = file.hostname.map(|name| name.to_ascii_lowercase());
         if let Some(name) = &hostname
-            && !is_host_name(name)
+            && !values::is_host_name(name)
         {
             self.problem("/listen/hostname", format!("`{name}` is not a host name"));
         }
@@ -245,7 +246,7 @@ impl Check<'_> {
         let address = self.address("/listen/proxy/address", text);
         for (index, host) in file.tunnel.iter().enumerate() {
             let at = format!("/listen/proxy/tunnel/{index}");
-            if !is_host_name(host) || host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            if !values::is_host_name(host) || host.bytes().any(|byte| byte.is_ascii_uppercase()) {
                 self.problem(&at, format!("`{host}` is not a host name in lower case"));
             } else if Catalog::embedded().hosts().is_aws(host) {
                 self.problem(
@@ -331,7 +332,7 @@ impl Check<'_> {
             if !seen.insert(file.issuer.clone()) {
                 self.problem(&format!("{at}/issuer"), "this issuer is listed twice");
             }
-            if let Err(message) = check_issuer(&file.issuer) {
+            if let Err(message) = values::issuer(&file.issuer) {
                 self.problem(&format!("{at}/issuer"), message);
             }
             if file.audience.iter().any(String::is_empty) {
@@ -396,7 +397,7 @@ impl Check<'_> {
                 .endpoint_ca
                 .as_deref()
                 .map(|path| self.readable(&format!("{at}/endpoint_ca"), path));
-            match parse_endpoint(text, ca, file.danger_plain_http_endpoint) {
+            match values::endpoint(text, ca, file.danger_plain_http_endpoint) {
                 Ok(endpoint) => Some(endpoint),
                 Err(message) => {
                     self.problem(&format!("{at}/endpoint"), message);
@@ -466,7 +467,7 @@ impl Check<'_> {
                 CredentialSource::StaticFile(self.readable(&format!("{at}/static_file"), &path))
             }
             file::Credentials::WebIdentity(web) => {
-                if let Err(message) = check_role_arn(&web.role_arn) {
+                if let Err(message) = values::role_arn(&web.role_arn) {
                     self.problem(&format!("{at}/web_identity/role_arn"), message);
                 }
                 CredentialSource::WebIdentity {
@@ -479,7 +480,7 @@ impl Check<'_> {
 
     fn role(&mut self, at: &str, file: file::Role) -> Role {
         if let Some(arn) = &file.assume
-            && let Err(message) = check_role_arn(arn)
+            && let Err(message) = values::role_arn(arn)
         {
             self.problem(&format!("{at}/assume"), message);
         }
@@ -510,18 +511,6 @@ impl Check<'_> {
     }
 }
 
-fn check_issuer(issuer: &str) -> Result<(), String> {
-    let uri: http::Uri = issuer
-        .parse()
-        .map_err(|_| format!("`{issuer}` is not a URL"))?;
-    let host = uri.host().unwrap_or_default();
-    match uri.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if is_loopback(host) => Ok(()),
-        Some(_) | None => Err("must be an `https` URL; `http` is accepted on loopback only".into()),
-    }
-}
-
 fn variant(file: &file::Connection) -> Variant {
     match (file.use_fips_endpoint, file.use_dualstack_endpoint) {
         (false, false) => Variant::Plain,
@@ -529,70 +518,6 @@ fn variant(file: &file::Connection) -> Variant {
         (true, false) => Variant::Fips,
         (true, true) => Variant::FipsDualStack,
     }
-}
-
-fn parse_endpoint(text: &str, ca: Option<PathBuf>, plain_http: bool) -> Result<Endpoint, String> {
-    let uri: http::Uri = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a URL like `http://127.0.0.1:5000`"))?;
-    let host = uri.host().unwrap_or_default().to_owned();
-    let https = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        Some(_) | None => return Err(format!("`{text}` must start with `http://` or `https://`")),
-    };
-    if host.is_empty() || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(format!("`{text}` must be a host and port without a path"));
-    }
-    if !https && !plain_http && !is_loopback(&host) {
-        return Err(
-            "plain `http` is accepted on loopback only; `danger_plain_http_endpoint: true` overrules this"
-                .into(),
-        );
-    }
-    let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-    Ok(Endpoint {
-        https,
-        host,
-        port,
-        ca,
-    })
-}
-
-fn check_role_arn(arn: &str) -> Result<(), String> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    match parts.as_slice() {
-        ["arn", partition, "iam", "", account, resource]
-            if partition.starts_with("aws")
-                && account.len() == 12
-                && account.bytes().all(|byte| byte.is_ascii_digit())
-                && resource.len() > "role/".len()
-                && resource.starts_with("role/") =>
-        {
-            Ok(())
-        }
-        _ => Err(format!(
-            "`{arn}` is not a role ARN like `arn:aws:iam::123456789012:role/AgentReadOnly`"
-        )),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(label) && name.parse::<IpAddr>().is_err()
 }
 
 /// The validator quotes with `"`; the rest of the gateway quotes with backticks.

@@ -216,7 +216,7 @@ fn shape_of<'a>(reader: &Reader<'a>, code: &str) -> Option<(ShapeId, &'a Structu
     let own = reader.operation.errors.iter().copied();
     let count = u32::try_from(reader.model.service.shapes.len()).ok()?;
     own.chain((0..count).map(ShapeId)).find_map(|id| {
-        let structure = super::structure(reader.model.service, id)?;
+        let structure = reader.model.service.structure(id)?;
         let error = structure.error.as_ref()?;
         let named = error.code.as_deref() == Some(code) || structure.name == code;
         named.then_some((id, structure))
@@ -229,18 +229,9 @@ fn of_fields(
     received: &Received<'_>,
     read: impl Fn(Model<'_>, ShapeId) -> Result<Value, crate::refusal::Refusal>,
 ) -> Result<Failure, Unreadable> {
-    let fields = match read(Model::tolerant(fields()), ShapeId(0))? {
-        value @ Value::Structure(_) => value,
-        Value::Blob(_)
-        | Value::Boolean(_)
-        | Value::Float(_)
-        | Value::Integer(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Null
-        | Value::Stream
-        | Value::String(_)
-        | Value::Timestamp(_) => return bare(reader, received),
+    let members = read(Model::tolerant(fields()), ShapeId(0))?.into_members();
+    let Some(fields) = members.map(Value::Structure) else {
+        return bare(reader, received);
     };
     let text = |names: [&str; 2]| {
         let found = names

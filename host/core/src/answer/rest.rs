@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::{self, ServiceError};
-use super::{Output, Reader, Received, Unreadable, nothing, payload_member};
+use super::{Output, Reader, Received, Unreadable, nothing};
 use crate::call::Value;
 use crate::catalog::{Location, Member, Protocol, Shape, Structure, TimestampFormat};
 use crate::codec::header::{split, suffix};
@@ -131,7 +131,7 @@ fn body(
     received: &Received<'_>,
     entries: &mut Vec<(String, Value)>,
 ) -> Result<Option<ServiceError>, Unreadable> {
-    let Some(member) = payload_member(structure) else {
+    let Some(member) = structure.payload_member() else {
         return unbound(reader, structure, received, entries);
     };
     let streamed = matches!(received.body, super::Body::Streamed);

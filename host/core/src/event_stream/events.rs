@@ -86,9 +86,7 @@ impl<'a> Events<'a> {
             Direction::Input => (operation.input?, Model::exact(service)),
             Direction::Output => (operation.output?, Model::tolerant(service)),
         };
-        let Some(Shape::Structure(structure)) = service.shape(holder) else {
-            return None;
-        };
+        let structure = service.structure(holder)?;
         let (stream, _) = crate::answer::event_stream(service, structure)?;
         Some(Self {
             model,

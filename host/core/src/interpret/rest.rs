@@ -249,10 +249,12 @@ fn query_scalar(
 
 /// Whether the body of such an input is a stream.
 pub(super) fn streams(service: &Service, structure: &Structure) -> bool {
-    body::payload_member(structure).is_some_and(|member| match service.shape(member.shape) {
-        Some(Shape::Blob { streaming, .. }) => *streaming || member.streaming,
-        Some(_) | None => false,
-    })
+    structure
+        .payload_member()
+        .is_some_and(|member| match service.shape(member.shape) {
+            Some(Shape::Blob { streaming, .. }) => *streaming || member.streaming,
+            Some(_) | None => false,
+        })
 }
 
 /// A member's shape.

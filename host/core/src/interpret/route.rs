@@ -7,7 +7,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::form::{self, Parameter};
-use crate::catalog::{Location, Operation, Service, Shape, Structure};
+use crate::catalog::{Location, Operation, Service, Structure};
 use crate::destination::Addressing;
 use crate::head::Head;
 use crate::refusal::Refusal;
@@ -273,18 +273,7 @@ pub(super) fn is(parameter: &Parameter, literal: &str) -> bool {
 
 /// The operation's input structure.
 pub(super) fn input<'s>(service: &'s Service, operation: &Operation) -> Option<&'s Structure> {
-    match service.shape(operation.input?)? {
-        Shape::Structure(structure) => Some(structure),
-        Shape::Blob { .. }
-        | Shape::Boolean
-        | Shape::Document
-        | Shape::Float
-        | Shape::Integer
-        | Shape::List { .. }
-        | Shape::Map { .. }
-        | Shape::String { .. }
-        | Shape::Timestamp(_) => None,
-    }
+    service.structure(operation.input?)
 }
 
 /// The parts of a template's path; one slash at its end says nothing.

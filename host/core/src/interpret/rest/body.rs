@@ -27,7 +27,7 @@ pub(super) fn decode(
         return empty(input);
     };
     refuse_form(input, structure)?;
-    if let Some(member) = payload_member(structure) {
+    if let Some(member) = structure.payload_member() {
         let value = payload(input, member)?;
         entries.extend(value.map(|value| (member.name.clone(), value)));
         return Ok(());
@@ -53,26 +53,9 @@ pub(super) fn decode(
     } else {
         json::decode(Model::exact(input.service), shape, Members::Unbound, bytes)?
     };
-    match body {
-        Value::Structure(members) => entries.extend(members),
-        Value::Blob(_)
-        | Value::Boolean(_)
-        | Value::Float(_)
-        | Value::Integer(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Null
-        | Value::Stream
-        | Value::String(_)
-        | Value::Timestamp(_) => return Err(wrong_body("one object")),
-    }
+    let members = body.into_members();
+    entries.extend(members.ok_or_else(|| wrong_body("one object"))?);
     Ok(())
-}
-
-/// The member that is the whole body.
-pub(super) fn payload_member(structure: &Structure) -> Option<&Member> {
-    let index = usize::try_from(structure.payload?).ok()?;
-    structure.members.get(index)
 }
 
 fn payload(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
