@@ -231,6 +231,8 @@ pub struct Connection {
     pub endpoint: Option<Endpoint>,
     /// Which of AWS's endpoints.
     pub variant: Variant,
+    /// Services whose calls may have parameters that the catalog does not know.
+    pub unknown_members: Vec<String>,
     /// What agents may become.
     pub roles: Vec<Role>,
 }

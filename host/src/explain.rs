@@ -94,6 +94,7 @@ fn question(config: &Config, args: &ExplainArgs) -> anyhow::Result<Question> {
         partition: connection.partition.clone(),
         account: connection.account.clone(),
         hostnames: Vec::new(),
+        unknown_members: Vec::new(),
     };
     let params: Value =
         serde_json::from_str(&args.params).context("the parameters are not JSON")?;

@@ -28,6 +28,7 @@ impl Places {
             partition: connection.partition.clone(),
             account: connection.account.clone(),
             hostnames: hostnames.clone(),
+            unknown_members: connection.unknown_members.clone(),
         };
         let by_connection = config
             .connections

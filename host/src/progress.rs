@@ -41,6 +41,7 @@ pub struct Progress {
     generation: Option<(u64, Vec<(String, String)>)>,
     params: Option<serde_json::Value>,
     expected: Option<Expected>,
+    unknown_members: Vec<String>,
     timings: Vec<(&'static str, u32)>,
     stopwatch: Stopwatch,
 }
@@ -70,6 +71,7 @@ impl Progress {
             generation: None,
             params: None,
             expected: None,
+            unknown_members: Vec::new(),
             timings: Vec::with_capacity(Step::ALL.len()),
             stopwatch: Stopwatch::start(),
         })
@@ -110,6 +112,7 @@ impl Progress {
     pub fn interpreted(&mut self, call: &Call, facts: &CallFacts) {
         self.caller.dialect = interpret::call_dialect(call);
         self.facts = Some(facts.clone());
+        self.unknown_members = call.unmodelled().to_vec();
         self.params = Some(redact::recordable(Catalog::embedded(), call));
         self.expected = Expected::of(Catalog::embedded(), call);
     }
@@ -178,6 +181,7 @@ impl Progress {
                 account: &facts.account,
                 access: facts.access(),
                 actions: &facts.actions,
+                unknown_members: &self.unknown_members,
             }),
             decision: self.decision,
             rules: &self.rules,

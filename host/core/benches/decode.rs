@@ -174,6 +174,7 @@ fn main() {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: vec![HOST.to_owned()],
+        unknown_members: Vec::new(),
     };
     let secret = SigningSecret::new(SECRET.to_owned());
     let witness = Witness {

@@ -29,6 +29,7 @@ pub struct Call {
     pub(crate) params: Value,
     pub(crate) actions: Vec<Action>,
     pub(crate) host_prefix: Option<String>,
+    pub(crate) unmodelled: Vec<String>,
     pub(crate) signing_name: String,
     pub(crate) variant: Variant,
     pub(crate) addressing: Addressing,
@@ -88,6 +89,11 @@ impl Call {
     /// The label the model wants before the host name, with its members filled in.
     pub fn host_prefix(&self) -> Option<&str> {
         self.host_prefix.as_deref()
+    }
+
+    /// Paths of the parameters that the catalog does not know, which the operator let through.
+    pub fn unmodelled(&self) -> &[String] {
+        &self.unmodelled
     }
 
     /// Names exactly this call, whatever protocol carried it.

@@ -78,6 +78,7 @@ mod tests {
             variant: crate::destination::Variant::Plain,
             addressing: crate::destination::Addressing::Path,
             embedded: None,
+            unmodelled: Vec::new(),
         }
     }
 

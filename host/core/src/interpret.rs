@@ -28,7 +28,7 @@ use self::identify::{Reading, Wire};
 use crate::call::{Action, Call, Value};
 use crate::catalog::{Catalog, Operation, Protocol, Service};
 use crate::codec::json::Members;
-use crate::codec::{Model, cbor, json, text};
+use crate::codec::{self, Model, cbor, json, text};
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name::AccessPoint;
@@ -48,6 +48,8 @@ pub struct Place {
     /// The gateway's own host names, lower-case, without port. `localhost` and IP literals are
     /// always its own.
     pub hostnames: Vec<String>,
+    /// Services, by botocore's names, whose calls may have members that the catalog does not know.
+    pub unknown_members: Vec<String>,
 }
 
 /// What proves a call that is presigned inside another.
@@ -84,6 +86,21 @@ pub fn interpret(
     };
     let call = read(catalog, &wire, place)?;
     embedded::unfold(catalog, call, request, place, witness)
+}
+
+impl Place {
+    fn may_be_newer(&self, service: &Service) -> bool {
+        self.unknown_members.contains(&service.name)
+    }
+
+    /// How strictly a service's calls are read here.
+    fn model<'s>(&self, service: &'s Service) -> Model<'s> {
+        if self.may_be_newer(service) {
+            Model::newer(service)
+        } else {
+            Model::exact(service)
+        }
+    }
 }
 
 /// A call that nobody makes, to ask policies about.
@@ -173,6 +190,7 @@ struct Input<'a> {
     service: &'a Service,
     operation: &'a Operation,
     protocol: Protocol,
+    model: Model<'a>,
 }
 
 impl<'a> Input<'a> {
@@ -192,7 +210,7 @@ impl<'a> Input<'a> {
 fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call, Refusal> {
     check_region(catalog, &request.scope.region, place)?;
     let readings = identify::identify(catalog, request, place)?;
-    let (reading, params) = settle::settle(readings, request)?;
+    let (reading, params) = settle::settle(readings, request, place)?;
     let operation = reading.operation()?;
     let structure = route::input(&reading.service, operation);
     let host_prefix = hosts::expand(operation, structure, &params)?;
@@ -208,7 +226,14 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
         let point = checked_point(operation, &params, request, place)?;
         actions = buckets::judged(actions, point.as_ref(), place);
     }
+    let unmodelled = match operation.input {
+        Some(shape) if place.may_be_newer(&reading.service) => {
+            codec::unmodelled(&reading.service, shape, &params)
+        }
+        Some(_) | None => Vec::new(),
+    };
     Ok(Call {
+        unmodelled,
         service: reading.entry.name.clone(),
         operation: operation.name.clone(),
         protocol: reading.protocol,
@@ -252,7 +277,7 @@ fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
             let matched = rest::Matched { target, labels };
             return rest::decode(input, matched);
         }
-        Wire::Cbor | Wire::Form(_) | Wire::Json => transport::check(input.head, |_| false)?,
+        Wire::Cbor | Wire::Form(_) | Wire::Json => transport::check(input.head)?,
     }
     if let Wire::Form(parameters) = wire {
         return form(input, parameters);
@@ -260,10 +285,8 @@ fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
     let content = transport::content(input.head, input.whole()?)?;
     match (wire, input.operation.input) {
         _ if content.is_empty() => Ok(nothing()),
-        (Wire::Cbor, Some(shape)) => cbor::decode(Model::exact(input.service), shape, &content),
-        (Wire::Json, Some(shape)) => {
-            json::decode(Model::exact(input.service), shape, Members::All, &content)
-        }
+        (Wire::Cbor, Some(shape)) => cbor::decode(input.model, shape, &content),
+        (Wire::Json, Some(shape)) => json::decode(input.model, shape, Members::All, &content),
         (Wire::Json, None) if &*content == b"{}" => Ok(nothing()),
         (Wire::Cbor | Wire::Form(_) | Wire::Json | Wire::Rest { .. }, _) => Err(no_input()),
     }
@@ -272,7 +295,7 @@ fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
 fn form(input: &Input<'_>, parameters: &[(String, String)]) -> Result<Value, Refusal> {
     transport::plain(input.head)?;
     match input.operation.input {
-        Some(shape) => query::decode(input.service, shape, input.protocol, parameters),
+        Some(shape) => query::decode(input.model, shape, input.protocol, parameters),
         None if parameters.is_empty() => Ok(nothing()),
         None => Err(no_input()),
     }

@@ -192,6 +192,7 @@ impl Order {
             variant: Variant::Plain,
             addressing: Addressing::Path,
             embedded: None,
+            unmodelled: Vec::new(),
         })
     }
 

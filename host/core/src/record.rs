@@ -164,6 +164,8 @@ pub struct Called<'a> {
     pub access: AccessLevel,
     /// Every (IAM action, resource) pair.
     pub actions: &'a [Action],
+    /// Paths of parameters that the catalog does not know.
+    pub unknown_members: &'a [String],
 }
 
 impl<'a> From<&'a Call> for Called<'a> {
@@ -175,6 +177,7 @@ impl<'a> From<&'a Call> for Called<'a> {
             account: call.account(),
             access: call.access(),
             actions: call.actions(),
+            unknown_members: call.unmodelled(),
         }
     }
 }
@@ -186,7 +189,11 @@ impl Called<'_> {
         map.serialize_entry("region", self.region)?;
         map.serialize_entry("account", self.account)?;
         map.serialize_entry("access", self.access.as_str())?;
-        map.serialize_entry("pairs", &text::ActionPairs(self.actions))
+        map.serialize_entry("pairs", &text::ActionPairs(self.actions))?;
+        if self.unknown_members.is_empty() {
+            return Ok(());
+        }
+        map.serialize_entry("unknown_members", self.unknown_members)
     }
 }
 

@@ -81,6 +81,7 @@ impl Sample {
                 account: "123456789012",
                 access: AccessLevel::Read,
                 actions: &self.actions,
+                unknown_members: &[],
             }),
             decision,
             rules: &self.rules,

@@ -411,6 +411,14 @@ impl Check<'_> {
                 "replaces AWS's endpoints, so `use_fips_endpoint` and `use_dualstack_endpoint` mean nothing beside it",
             );
         }
+        for (index, service) in file.unknown_members.iter().enumerate() {
+            if Catalog::embedded().by_name(service).is_none() {
+                self.problem(
+                    &format!("{at}/unknown_members/{index}"),
+                    format!("`{service}` is no service by botocore's names"),
+                );
+            }
+        }
         let roles = file
             .roles
             .into_iter()
@@ -425,6 +433,7 @@ impl Check<'_> {
             credentials: self.credentials(&format!("{at}/credentials"), file.credentials),
             endpoint,
             variant,
+            unknown_members: file.unknown_members,
             roles,
         }
     }

@@ -230,6 +230,10 @@ pub(super) struct Connection {
     /// Use AWS's endpoints with IPv6 as well as IPv4; what has none is refused.
     #[serde(default)]
     pub(super) use_dualstack_endpoint: bool,
+    /// Services, by botocore's names, whose calls may have parameters that this gateway does not
+    /// know yet. They reach policies as plain values and are named in the record.
+    #[serde(default)]
+    pub(super) unknown_members: Vec<String>,
     /// An emulator or private endpoint instead of AWS. `http` on loopback only.
     pub(super) endpoint: Option<String>,
     /// PEM file with the CA to trust at `endpoint` instead of the public ones.

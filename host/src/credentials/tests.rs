@@ -115,6 +115,7 @@ fn connection(dir: &Path, sts: SocketAddr) -> Connection {
             ca: None,
         }),
         variant: Variant::Plain,
+        unknown_members: Vec::new(),
         roles: vec![role("reader", Some(ARN)), role("own", None)],
     }
 }

@@ -115,6 +115,7 @@ impl Aws {
             partition: "aws".to_owned(),
             account: ACCOUNT.to_owned(),
             hostnames: Vec::new(),
+            unknown_members: Vec::new(),
         };
         let witness = interpret::Witness {
             secret: &secret,

@@ -33,6 +33,7 @@ fn connection(name: &str, account: &str, roles: Vec<Role>) -> Connection {
         credentials: CredentialSource::Environment,
         endpoint: None,
         variant: Variant::Plain,
+        unknown_members: Vec::new(),
         roles,
     }
 }

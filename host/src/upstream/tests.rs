@@ -97,6 +97,7 @@ fn config(endpoint: Option<Endpoint>) -> Config {
             credentials: CredentialSource::Environment,
             endpoint,
             variant: Variant::Plain,
+            unknown_members: Vec::new(),
             roles: Vec::new(),
         }],
     }

@@ -120,6 +120,7 @@ mod tests {
             params,
             actions: Vec::new(),
             host_prefix: None,
+            unmodelled: Vec::new(),
             signing_name: "dynamodb".to_owned(),
             variant: crate::destination::Variant::Plain,
             addressing: crate::destination::Addressing::Path,

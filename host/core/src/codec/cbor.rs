@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use ciborium_ll::{Decoder as Puller, Header};
 
-use super::Model;
 use super::text::{duplicate, quote, repeated, wrong_type};
+use super::{Model, PLAIN};
 use crate::call::Value;
 use crate::catalog::{Shape, ShapeId, Structure};
 use crate::refusal::Refusal;
@@ -105,6 +105,7 @@ impl<'a> Decoder<'a> {
                     .map(Value::Timestamp)
                     .ok_or_else(|| mismatch(place))
             }
+            (Shape::Document, header) => self.plain(header, place),
             (shape, header) => match scalar(shape, header) {
                 Some(value) => Ok(value),
                 None if self.model.is_tolerant() => self.other(header, place),
@@ -120,6 +121,30 @@ impl<'a> Decoder<'a> {
             return Err(Refusal::InvalidInput(text.to_owned()));
         }
         Ok(())
+    }
+
+    /// A value of no modelled shape.
+    fn plain(&mut self, header: Header, place: Place<'a>) -> Result<Value, Refusal> {
+        let below = Place {
+            depth: place.depth + 1,
+            ..place
+        };
+        match header {
+            Header::Map(length) => self.map(below, length),
+            Header::Array(length) => self.list(below, length),
+            Header::Bytes(length) => {
+                let bytes = self.take(length)?;
+                Ok(Value::Blob(Bytes::copy_from_slice(bytes)))
+            }
+            Header::Tag(EPOCH) => {
+                let header = self.pull()?;
+                number(header)
+                    .filter(|seconds| seconds.is_finite())
+                    .map(Value::Timestamp)
+                    .ok_or_else(|| mismatch(place))
+            }
+            header => self.other(header, place),
+        }
     }
 
     /// A scalar of an answer that is of another type than the model's.
@@ -188,6 +213,15 @@ impl<'a> Decoder<'a> {
                 member.location_name.as_deref().unwrap_or(&member.name) == key
             };
             let Some(member) = structure.members.iter().find(named) else {
+                if self.model.keeps(structure, key) {
+                    let value = self.value(Place {
+                        shape: &PLAIN,
+                        depth: place.depth + 1,
+                        ..place
+                    })?;
+                    entries.push((key.to_owned(), value));
+                    continue;
+                }
                 if self.model.is_tolerant() {
                     let header = self.pull()?;
                     self.skip(header, place.depth + 1)?;
@@ -208,6 +242,9 @@ impl<'a> Decoder<'a> {
             if value != Value::Null {
                 entries.push((member.name.clone(), value));
             }
+        }
+        if let Some(name) = self.model.repeated(&entries) {
+            return Err(duplicate(name));
         }
         let newer = self.model.is_tolerant() && entries.is_empty();
         if structure.union && entries.len() != 1 && !newer {

@@ -12,9 +12,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use self::member::MemberKey;
-use super::Model;
+use self::member::{Key, MemberKey};
 use super::text::{self, blob, duplicate, repeated, timestamp, wrong_type};
+use super::{Model, PLAIN};
 use crate::call::Value;
 use crate::catalog::{Endpoints, Member, Service, Shape, ShapeId, Structure, TimestampFormat};
 use crate::refusal::Refusal;
@@ -177,6 +177,16 @@ impl<'a> Seed<'a> {
         self.wrong_type()
     }
 
+    /// A value below that the model does not have.
+    fn plain<E: Error>(self) -> Result<Self, E> {
+        Ok(Self {
+            shape: &PLAIN,
+            format: None,
+            members: Members::All,
+            ..self.same_below()?
+        })
+    }
+
     fn wrong_type<T, E: Error>(self) -> Result<T, E> {
         let expected = match self.shape {
             Shape::Blob { .. } => "base64 text",
@@ -262,9 +272,17 @@ impl<'a> Seed<'a> {
             structure,
         };
         while let Some(found) = map.next_key_seed(key)? {
-            let Some((index, member)) = found else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+            let (index, member) = match found {
+                Key::Member(index, member) => (index, member),
+                Key::Newer(name) => {
+                    let value = map.next_value_seed(self.plain()?)?;
+                    entries.push((name, value));
+                    continue;
+                }
+                Key::Nobodys => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
             if seen.contains(&index) {
                 return self.decoder.refuse(duplicate(&member.name));
@@ -274,6 +292,9 @@ impl<'a> Seed<'a> {
             if value != Value::Null {
                 entries.push((member.name.clone(), value));
             }
+        }
+        if let Some(name) = self.decoder.model.repeated(&entries) {
+            return self.decoder.refuse(duplicate(name));
         }
         let newer = self.decoder.model.is_tolerant() && entries.is_empty();
         if structure.union && entries.len() != 1 && !newer {

@@ -114,7 +114,14 @@ impl Decoder<'_> {
             if done.contains(&child.name.as_str()) {
                 continue;
             }
-            let Some(member) = self.find(structure, &child.name, Kind::Element)? else {
+            let found = self.find(structure, &child.name, Kind::Element);
+            if found.is_err() && self.model.keeps(structure, &child.name) {
+                done.push(&child.name);
+                let same: Vec<&Element> = element.named(&child.name).collect();
+                entries.push((child.name.clone(), plain(&same)?));
+                continue;
+            }
+            let Some(member) = found? else {
                 continue;
             };
             done.push(&child.name);
@@ -295,6 +302,26 @@ impl Decoder<'_> {
 enum Kind {
     Attribute,
     Element,
+}
+
+/// The elements of one name that no model has: text, members, or a list where it is there often.
+fn plain(elements: &[&Element]) -> Result<Value, Refusal> {
+    let [only] = elements else {
+        let each = elements.iter().map(|element| plain(&[element]));
+        return each.collect::<Result<_, _>>().map(Value::List);
+    };
+    if only.is_leaf() {
+        return only.text().map(Value::String);
+    }
+    let children = only.container()?.children()?;
+    let mut entries: Vec<(String, Value)> = Vec::new();
+    for child in children {
+        if entries.iter().all(|(name, _)| *name != child.name) {
+            let same: Vec<&Element> = only.named(&child.name).collect();
+            entries.push((child.name.clone(), plain(&same)?));
+        }
+    }
+    Ok(Value::Structure(entries))
 }
 
 fn unknown(name: &str, holder: &str) -> Refusal {

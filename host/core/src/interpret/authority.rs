@@ -220,6 +220,7 @@ mod tests {
             partition: "aws".to_owned(),
             account: "123456789012".to_owned(),
             hostnames: vec!["gw.example".to_owned(), "a.gw.example".to_owned()],
+            unknown_members: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::text::{duplicate, quote, scalar, wrong_type};
 use crate::call::Value;
 use crate::catalog::{Member, Protocol, Service, Shape, ShapeId, Structure, TimestampFormat};
+use crate::codec::Model;
 use crate::refusal::Refusal;
 
 /// Dots in one name; the deepest models need about twenty.
@@ -19,7 +20,7 @@ const MAX_DEPTH: usize = 48;
 /// [`Refusal::Ambiguous`] for a parameter that is there twice, [`Refusal::InvalidInput`] for what
 /// the model does not have.
 pub(super) fn decode(
-    service: &Service,
+    model: Model<'_>,
     shape: ShapeId,
     protocol: Protocol,
     parameters: &[(String, String)],
@@ -28,7 +29,13 @@ pub(super) fn decode(
     for (name, value) in parameters {
         root.insert(name, value)?;
     }
-    Decoder { service, protocol }.value("the body", shape, None, &root)
+    let service = model.service;
+    Decoder {
+        model,
+        service,
+        protocol,
+    }
+    .value("the body", shape, None, &root)
 }
 
 /// Parameters that share the names before them.
@@ -83,6 +90,7 @@ impl<'p> Node<'p> {
 }
 
 struct Decoder<'a> {
+    model: Model<'a>,
     service: &'a Service,
     protocol: Protocol,
 }
@@ -121,7 +129,12 @@ impl Decoder<'_> {
     ) -> Result<Value, Refusal> {
         let mut entries: Vec<(String, Value)> = Vec::new();
         for (wire, below) in node.inner(name)? {
-            let member = self.member(structure, wire, below)?;
+            let found = self.member(structure, wire, below);
+            if found.is_err() && self.model.keeps(structure, wire) {
+                entries.push(((*wire).to_owned(), plain(wire, below)?));
+                continue;
+            }
+            let member = found?;
             if entries.iter().any(|(known, _)| *known == member.name) {
                 return Err(duplicate(&member.name));
             }
@@ -265,6 +278,18 @@ impl Decoder<'_> {
         }
         Ok(Value::Map(entries.into_iter().collect()))
     }
+}
+
+/// Parameters that no model has: text, or what is below a name.
+fn plain(name: &str, node: &Node<'_>) -> Result<Value, Refusal> {
+    if let Some(text) = node.value.filter(|_| node.below.is_empty()) {
+        return Ok(Value::String(text.to_owned()));
+    }
+    let below = node.inner(name)?.iter();
+    below
+        .map(|(name, node)| Ok(((*name).to_owned(), plain(name, node)?)))
+        .collect::<Result<_, _>>()
+        .map(Value::Structure)
 }
 
 fn leaf(

@@ -45,6 +45,9 @@ pub(super) fn decode(input: &Input<'_>, matched: Matched<'_>) -> Result<Value, R
     decoder.labels(structure, matched.labels)?;
     headers::decode(input, structure, &mut decoder.entries)?;
     body::decode(input, structure, &mut decoder.entries)?;
+    if let Some(name) = input.model.repeated(&decoder.entries) {
+        return Err(duplicate(name));
+    }
     Ok(Value::Structure(decoder.entries))
 }
 
@@ -92,14 +95,17 @@ impl Decoder<'_> {
             let texts: Vec<String> = given.map(text_of).collect();
             self.parameter(member, shape, texts)?;
         }
-        match rest.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(Refusal::InvalidInput(format!(
-                "`{}` is not a query parameter of `{}`; names are case-sensitive",
-                quote(name),
-                self.input.operation.name
-            ))),
+        for (name, text) in rest {
+            if !structure.is_some_and(|own| self.input.model.keeps(own, &name)) {
+                return Err(Refusal::InvalidInput(format!(
+                    "`{}` is not a query parameter of `{}`; names are case-sensitive",
+                    quote(&name),
+                    self.input.operation.name
+                )));
+            }
+            self.entries.push((name, Value::String(text)));
         }
+        Ok(())
     }
 
     fn parameter(

@@ -5,7 +5,7 @@
 //! is not meant; if two remain the request is refused.
 
 use super::identify::Reading;
-use super::{Input, Request, decode, hosts, route};
+use super::{Input, Place, Request, decode, hosts, route};
 use crate::call::Value;
 use crate::catalog::Structure;
 use crate::refusal::Refusal;
@@ -17,11 +17,12 @@ use crate::refusal::Refusal;
 pub(super) fn settle<'c>(
     mut readings: Vec<Reading<'c>>,
     request: &Request<'_>,
+    place: &Place,
 ) -> Result<(Reading<'c>, Value), Refusal> {
     drop_deprecated(&mut readings);
     if readings.len() == 1 {
         let reading = readings.pop().ok_or(Refusal::Internal)?;
-        let params = params(&reading, request)?;
+        let params = params(&reading, request, place)?;
         return Ok((reading, params));
     }
     let one_api = alike(&readings);
@@ -29,7 +30,7 @@ pub(super) fn settle<'c>(
     let mut fitting = Vec::new();
     let mut refusals = Vec::new();
     for reading in readings {
-        match params(&reading, request) {
+        match params(&reading, request, place) {
             Ok(params) if complete(&reading, &params) => fitting.push((reading, params)),
             Ok(_) => {}
             Err(refusal) => refusals.push(refusal),
@@ -60,13 +61,14 @@ fn drop_deprecated(readings: &mut Vec<Reading<'_>>) {
     }
 }
 
-fn params(reading: &Reading<'_>, request: &Request<'_>) -> Result<Value, Refusal> {
+fn params(reading: &Reading<'_>, request: &Request<'_>, place: &Place) -> Result<Value, Refusal> {
     let input = Input {
         head: request.head,
         payload: request.payload,
         service: &reading.service,
         operation: reading.operation()?,
         protocol: reading.protocol,
+        model: place.model(&reading.service),
     };
     let mut params = decode(&input, &reading.wire)?;
     hosts::fill(&mut params, &reading.host_labels)?;

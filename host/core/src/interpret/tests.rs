@@ -6,6 +6,7 @@ mod differential;
 mod pairs;
 mod proxied;
 mod refusals;
+mod unknown;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -79,6 +80,10 @@ impl Sent {
     }
 
     fn read_as(&self, payload: &Payload) -> Result<Call, Refusal> {
+        self.read_at(payload, &place())
+    }
+
+    fn read_at(&self, payload: &Payload, place: &Place) -> Result<Call, Refusal> {
         let head = self.head();
         let scope = Scope {
             date: "20260102".to_owned(),
@@ -90,7 +95,7 @@ impl Sent {
             scope: &scope,
             payload,
         };
-        read(Catalog::embedded(), &request, &place())
+        read(Catalog::embedded(), &request, place)
     }
 
     fn read(&self) -> Result<Call, Refusal> {
@@ -103,6 +108,7 @@ fn place() -> Place {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: vec!["gw.example".to_owned()],
+        unknown_members: Vec::new(),
     }
 }
 

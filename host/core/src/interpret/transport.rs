@@ -32,22 +32,34 @@ const KNOWN: [&str; 13] = [
 const MAX_INFLATED: u64 = 1 << 20;
 const MAX_RATIO: u64 = 32;
 
-/// Refuses every `x-amz-*` header that is neither known nor modelled.
+/// Refuses every `x-amz-*` header that SDKs do not add to any call: the RPC protocols have no
+/// members there.
 ///
 /// # Errors
 /// [`Refusal::InvalidInput`].
-pub(super) fn check(head: &Head, modelled: impl Fn(&str) -> bool) -> Result<(), Refusal> {
-    for name in head.headers.keys().map(http::HeaderName::as_str) {
-        let amazon = name.starts_with("x-amz-") || name.starts_with("x-amzn-");
-        let known = KNOWN.contains(&name) || name.starts_with("x-amz-checksum-");
-        if amazon && !known && !modelled(name) {
-            return Err(Refusal::InvalidInput(format!(
-                "header `{}` is not one of this operation",
-                quote(name)
-            )));
-        }
+pub(super) fn check(head: &Head) -> Result<(), Refusal> {
+    match unknown(head, |_| false).next() {
+        Some(name) => Err(not_of_the_operation(name)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The `x-amz-*` headers that are neither known nor modelled.
+pub(super) fn unknown(head: &Head, modelled: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
+    let names = head.headers.keys().map(http::HeaderName::as_str);
+    names.filter(move |name| {
+        let amazon = name.starts_with("x-amz-") || name.starts_with("x-amzn-");
+        let known = KNOWN.contains(name) || name.starts_with("x-amz-checksum-");
+        amazon && !known && !modelled(name)
+    })
+}
+
+/// The refusal for a header that AWS may read although nobody here did.
+pub(super) fn not_of_the_operation(name: &str) -> Refusal {
+    Refusal::InvalidInput(format!(
+        "header `{}` is not one of this operation",
+        quote(name)
+    ))
 }
 
 /// What a JSON, CBOR or XML body says, without the gzip around it. AWS is sent the bytes as they

@@ -7,6 +7,7 @@ fn place() -> Place {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: Vec::new(),
+        unknown_members: Vec::new(),
     }
 }
 

@@ -83,6 +83,7 @@ fn intent_and_outcome_merge_into_the_promised_members() {
             account: "1",
             access: AccessLevel::Read,
             actions: &actions,
+            unknown_members: &[],
         }),
         decision: Decision::Allow,
         rules: &rules,
@@ -164,6 +165,7 @@ fn a_record_larger_than_a_frame_is_refused() {
         account: "1",
         access: AccessLevel::Write,
         actions: &actions,
+        unknown_members: &[],
     };
     let intent = Intent {
         called: Some(called),

@@ -183,5 +183,6 @@ fn place(host: Option<&str>) -> Place {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: vec!["gw.example".to_owned(), host.unwrap_or_default().to_owned()],
+        unknown_members: Vec::new(),
     }
 }

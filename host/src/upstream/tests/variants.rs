@@ -22,6 +22,7 @@ fn list_tables() -> Call {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: vec!["gw.example".to_owned()],
+        unknown_members: Vec::new(),
     };
     let verified = signed.verify(&secret, body, now()).unwrap();
     let witness = Witness {

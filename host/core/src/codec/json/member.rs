@@ -10,6 +10,16 @@ use crate::catalog::{Location, Member, Structure};
 use crate::codec::text::quote;
 use crate::refusal::Refusal;
 
+/// What a key stands for.
+pub(super) enum Key<'a> {
+    /// A member, with its position.
+    Member(usize, &'a Member),
+    /// A member that the model does not have yet.
+    Newer(String),
+    /// Nothing: it is passed over.
+    Nobodys,
+}
+
 /// Reads a key as a member of a structure.
 #[derive(Clone, Copy)]
 pub(super) struct MemberKey<'a> {
@@ -18,7 +28,7 @@ pub(super) struct MemberKey<'a> {
 }
 
 impl<'a> DeserializeSeed<'a> for MemberKey<'a> {
-    type Value = Option<(usize, &'a Member)>;
+    type Value = Key<'a>;
 
     fn deserialize<D: serde::Deserializer<'a>>(self, input: D) -> Result<Self::Value, D::Error> {
         input.deserialize_str(self)
@@ -26,7 +36,7 @@ impl<'a> DeserializeSeed<'a> for MemberKey<'a> {
 }
 
 impl<'a> Visitor<'a> for MemberKey<'a> {
-    type Value = Option<(usize, &'a Member)>;
+    type Value = Key<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
@@ -38,8 +48,11 @@ impl<'a> Visitor<'a> for MemberKey<'a> {
             name == key && (self.seed.members == Members::All || unbound(member))
         };
         match self.structure.members.iter().enumerate().find(named) {
-            Some(found) => Ok(Some(found)),
-            None if self.seed.decoder.model.is_tolerant() => Ok(None),
+            Some((index, member)) => Ok(Key::Member(index, member)),
+            None if self.seed.decoder.model.is_tolerant() => Ok(Key::Nobodys),
+            None if self.seed.decoder.model.keeps(self.structure, key) => {
+                Ok(Key::Newer(key.to_owned()))
+            }
             None => self.seed.decoder.refuse(Refusal::InvalidInput(format!(
                 "`{}` is not a member of `{}`; names are case-sensitive",
                 quote(key),

@@ -42,6 +42,11 @@ impl Element {
         ))
     }
 
+    /// Whether no elements are inside.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.children.is_empty()
+    }
+
     /// The same element, if it has no attributes.
     pub(crate) fn container(&self) -> Result<&Self, Refusal> {
         if self.attributes.is_empty() {
@@ -102,10 +107,10 @@ pub(crate) fn parse(bytes: &[u8], reading: Reading) -> Result<Element, Refusal> 
     let mut text = std::str::from_utf8(bytes)
         .map_err(|_| Refusal::Malformed("the XML body is not UTF-8".to_owned()))?;
     match reading {
-        Reading::Exact if text.starts_with('\u{feff}') => {
+        Reading::Exact | Reading::ExactButNewer if text.starts_with('\u{feff}') => {
             return Err(not_plain("a byte order mark"));
         }
-        Reading::Exact => {}
+        Reading::Exact | Reading::ExactButNewer => {}
         Reading::Tolerant => text = text.trim_start_matches('\u{feff}').trim_start(),
     }
     let mut reader = Reader::from_str(text);
@@ -174,7 +179,7 @@ impl Parser {
     fn start(&mut self, start: &BytesStart<'_>) -> Result<(), Refusal> {
         self.elements += 1;
         let most = match self.reading {
-            Reading::Exact => MAX_ELEMENTS,
+            Reading::Exact | Reading::ExactButNewer => MAX_ELEMENTS,
             Reading::Tolerant => MAX_ANSWERED_ELEMENTS,
         };
         if self.elements > most || self.open.len() >= MAX_DEPTH {
@@ -189,7 +194,9 @@ impl Parser {
         let name = match (name.rsplit_once(':'), self.reading) {
             (None, _) => name,
             (Some((_, local)), Reading::Tolerant) => local,
-            (Some(_), Reading::Exact) => return Err(not_plain("a namespace prefix")),
+            (Some(_), Reading::Exact | Reading::ExactButNewer) => {
+                return Err(not_plain("a namespace prefix"));
+            }
         };
         // One namespace for the whole request: a reader that knows namespaces would skip elements of
         // another one, and this one would not.
@@ -259,7 +266,7 @@ impl Parser {
             None => true,
             Some(encoding) => encoding.is_ok_and(|name| name.eq_ignore_ascii_case("utf-8")),
         };
-        if (self.events > 1 && self.reading == Reading::Exact) || !version || !encoding {
+        if (self.events > 1 && self.reading != Reading::Tolerant) || !version || !encoding {
             return Err(not_plain("a declaration other than XML 1.0 in UTF-8"));
         }
         Ok(())
@@ -275,7 +282,7 @@ fn names_namespace(start: &BytesStart<'_>) -> bool {
 
 fn attributes(start: &BytesStart<'_>, reading: Reading) -> Result<Vec<(String, String)>, Refusal> {
     let most = match reading {
-        Reading::Exact => MAX_ATTRIBUTES,
+        Reading::Exact | Reading::ExactButNewer => MAX_ATTRIBUTES,
         Reading::Tolerant => MAX_ANSWERED_ATTRIBUTES,
     };
     let mut attributes = Vec::new();

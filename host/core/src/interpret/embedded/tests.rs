@@ -16,6 +16,7 @@ fn place() -> Place {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: vec!["gw.example".to_owned()],
+        unknown_members: Vec::new(),
     }
 }
 

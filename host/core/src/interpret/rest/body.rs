@@ -7,7 +7,7 @@ use super::{shape_of, wire_name, wrong_body};
 use crate::call::Value;
 use crate::catalog::{Location, Member, Protocol, Shape, Structure};
 use crate::codec::json::{self, Members};
-use crate::codec::{Model, xml};
+use crate::codec::xml;
 use crate::interpret::claim::{header, is_form, media_type};
 use crate::interpret::{Input, route, transport};
 use crate::refusal::Refusal;
@@ -44,14 +44,9 @@ pub(super) fn decode(
     media(input)?;
     let body = if input.protocol == Protocol::RestXml {
         let name = input.operation.input_location_name.as_deref();
-        xml::decode(
-            Model::exact(input.service),
-            shape,
-            name.unwrap_or(&structure.name),
-            bytes,
-        )?
+        xml::decode(input.model, shape, name.unwrap_or(&structure.name), bytes)?
     } else {
-        json::decode(Model::exact(input.service), shape, Members::Unbound, bytes)?
+        json::decode(input.model, shape, Members::Unbound, bytes)?
     };
     let members = body.into_members();
     entries.extend(members.ok_or_else(|| wrong_body("one object"))?);
@@ -119,15 +114,9 @@ fn modelled(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal
     media(input)?;
     if input.protocol == Protocol::RestXml {
         let name = wire_name(member);
-        return xml::decode(Model::exact(input.service), member.shape, name, bytes).map(Some);
+        return xml::decode(input.model, member.shape, name, bytes).map(Some);
     }
-    json::decode(
-        Model::exact(input.service),
-        member.shape,
-        Members::All,
-        bytes,
-    )
-    .map(Some)
+    json::decode(input.model, member.shape, Members::All, bytes).map(Some)
 }
 
 /// An operation without a body has none, or the empty object that some clients send.

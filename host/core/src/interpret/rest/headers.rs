@@ -32,7 +32,14 @@ pub(super) fn decode(
             entries.push((member.name.clone(), value));
         }
     }
-    transport::check(input.head, |name| modelled(members, name))
+    for name in transport::unknown(input.head, |name| modelled(members, name)) {
+        if !structure.is_some_and(|own| input.model.keeps(own, name)) {
+            return Err(transport::not_of_the_operation(name));
+        }
+        let text = header(input.head, name)?.unwrap_or_default();
+        entries.push((name.to_owned(), Value::String(text.to_owned())));
+    }
+    Ok(())
 }
 
 /// Whether some member is carried by that header.

@@ -23,6 +23,7 @@ fn call(service: &str, operation: &str, members: &[(&str, Value)]) -> Call {
             access: AccessLevel::Write,
         }],
         host_prefix: None,
+        unmodelled: Vec::new(),
         signing_name: service.to_owned(),
         variant: crate::destination::Variant::Plain,
         addressing: crate::destination::Addressing::Path,
