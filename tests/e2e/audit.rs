@@ -55,6 +55,36 @@ fn records(gateway: &Gateway, word: &str) -> Vec<Value> {
 }
 
 #[test]
+fn unknown_members_are_sent_where_the_operator_lets_them_and_named_in_the_record() {
+    let stage = stage();
+    let gateway = &stage.gateway;
+    let body = r#"{"TableName":"audit-newer","Preview":{"Secret":"audit-preview"}}"#;
+    let ask = |role: &str| {
+        let session = gateway.session(role, &stage.idp.token("agent-ci"));
+        let call = Call::dynamodb(&gateway.host(), "DescribeTable", body);
+        gateway.send(&call.sign(&session).bytes())
+    };
+    let refused = ask(&recorded_role("audited"));
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let sent = ask(&recorded_role("newer"));
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let requests = stage.recorder("newer").requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].body, body.as_bytes());
+    let records = records(gateway, "audit-newer");
+    assert_eq!(records.len(), 1, "what is refused keeps no parameters");
+    assert_eq!(
+        records[0]["unknown_members"],
+        serde_json::json!(["Preview"])
+    );
+    let text = records[0].to_string();
+    assert!(
+        !text.contains("audit-preview"),
+        "its value is not known to be harmless: {text}"
+    );
+}
+
+#[test]
 fn an_allowed_call_is_recorded_with_everything_it_was() {
     let gateway = &stage().gateway;
     let call = describe(&gateway.host(), "audit-allowed").sign(&session(gateway));

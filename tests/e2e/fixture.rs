@@ -33,12 +33,13 @@ pub(crate) const POWER: &str = "arn:aws:iam::123456789012:role/agent-power";
 
 /// Connections whose AWS is a recorder. One per test that says "no byte arrived", so that tests
 /// running at the same time do not see each other's calls.
-const RECORDERS: [&str; 11] = [
+const RECORDERS: [&str; 12] = [
     "audited",
     "denied",
     "expect",
     "framing",
     "http2",
+    "newer",
     "presigned",
     "proxy",
     "sessions",
@@ -126,11 +127,12 @@ fn set() -> Stage {
         .collect();
     let mut connections = vec![moto_connection(&tap.url())];
     for (name, recorder) in &recorders {
-        connections.push(recorder_connection(
-            name,
-            &recorded_account(name),
-            &recorder.url(),
-        ));
+        let account = recorded_account(name);
+        let mut connection = recorder_connection(name, &account, &recorder.url());
+        if *name == "newer" {
+            connection["unknown_members"] = json!(["dynamodb"]);
+        }
+        connections.push(connection);
     }
     let gateway = Gateway::start(Setting {
         name: "shared",

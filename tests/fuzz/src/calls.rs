@@ -163,5 +163,6 @@ fn place() -> &'static Place {
         partition: "aws".to_owned(),
         account: "123456789012".to_owned(),
         hostnames: vec!["gw.example".to_owned()],
+        unknown_members: Vec::new(),
     })
 }

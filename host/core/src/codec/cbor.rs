@@ -143,7 +143,13 @@ impl<'a> Decoder<'a> {
                     .map(Value::Timestamp)
                     .ok_or_else(|| mismatch(place))
             }
-            header => self.other(header, place),
+            Header::Break
+            | Header::Float(_)
+            | Header::Negative(_)
+            | Header::Positive(_)
+            | Header::Simple(_)
+            | Header::Tag(_)
+            | Header::Text(_) => self.other(header, place),
         }
     }
 

@@ -64,6 +64,23 @@ fn fips_and_dual_stack_endpoints_are_chosen_but_not_beside_an_endpoint_of_ones_o
 }
 
 #[test]
+fn services_that_may_be_newer_are_named_as_botocore_names_them() {
+    let named = |services: &str| {
+        let to = format!("    unknown_members: {services}\n    credentials");
+        check(&GOOD.replace("    credentials", &to))
+    };
+    assert!(
+        check(GOOD).unwrap().connections[0]
+            .unknown_members
+            .is_empty()
+    );
+    let config = named("[dynamodb, s3]").unwrap();
+    assert_eq!(config.connections[0].unknown_members, ["dynamodb", "s3"]);
+    let problems = named("[dynamodb, DynamoDB]").unwrap_err().join("\n");
+    assert!(problems.contains("unknown_members[1]"), "{problems}");
+}
+
+#[test]
 fn all_unknown_keys_are_reported_at_once_with_their_lines() {
     let text = GOOD
         .replace("audience:", "audiense:")

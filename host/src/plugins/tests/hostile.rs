@@ -114,7 +114,10 @@ async fn too_many_host_calls_are_stopped() {
     let directories = Directories::new();
     let decide = when_asked("(loop $again (drop (call $now)) (br $again))");
     directories.write_plugin("p.wasm", &importing(CLOCK, "", &decide));
-    directories.write_plugin("p.yaml", b"grants: [clock]");
+    directories.write_plugin(
+        "p.yaml",
+        b"grants: [clock]\nlimits: {cpu_ms: 1000, wall_ms: 5000}",
+    );
     let mut settings = directories.settings();
     settings.grants.insert("p".into(), vec!["clock".into()]);
     let plugins = Plugins::load(settings).unwrap();
