@@ -75,6 +75,14 @@ fn unsigned(head: &Head, media: Option<&str>) -> Dialect {
     if query.starts_with("Action=") || query.contains("&Action=") {
         return Dialect::Query;
     }
+    let in_header = text(head, "authorization").is_some_and(|value| value.starts_with("AWS "));
+    let in_query = query
+        .split('&')
+        .any(|pair| pair.starts_with("AWSAccessKeyId="));
+    if in_header || in_query {
+        // Signature Version 2, which names no service; in these forms it was S3's alone.
+        return Dialect::S3;
+    }
     match media {
         Some("application/xml" | "text/xml") => Dialect::RestXml,
         Some(_) | None => Dialect::RestJson,

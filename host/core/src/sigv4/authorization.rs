@@ -117,7 +117,8 @@ pub(super) fn not_taken(scheme: &str) -> Refusal {
 }
 
 const SIGV2: &str = "Signature Version 2 is not taken; set `signature_version='s3v4'` in the \
-                     client's configuration (boto3: `Config(signature_version='s3v4')`)";
+                     client's configuration (boto3: `Config(signature_version='s3v4')`; AWS CLI: `aws \
+                     configure set default.s3.signature_version s3v4`)";
 
 /// A signature in the query string.
 #[derive(Clone, Copy)]

@@ -278,6 +278,23 @@ fn errors_are_written_as_the_caller_reads_them() {
             s3("GET", "/x").header("authorization", "Credential=//"),
             Dialect::RestJson,
         ),
+        // Only S3 ever took Signature Version 2 in these forms, and its clients read XML.
+        (
+            s3("GET", "/b/k?AWSAccessKeyId=K&Signature=x&Expires=1"),
+            Dialect::S3,
+        ),
+        (
+            s3("GET", "/b/k?versionId=1&AWSAccessKeyId=K&Signature=x"),
+            Dialect::S3,
+        ),
+        (
+            s3("GET", "/b/k").header("authorization", "AWS K:c2lnbmF0dXJl"),
+            Dialect::S3,
+        ),
+        (
+            Sent::new("sdb", "GET", "/?Action=X&AWSAccessKeyId=K"),
+            Dialect::Query,
+        ),
         (
             s3("POST", "/").header("smithy-protocol", "rpc-v2-cbor"),
             Dialect::Cbor,
