@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::fixture::sign::{Call, Session, Signed};
-use crate::fixture::{recorded_role, stage, wire};
+use crate::fixture::{POWER, child, recorded_role, stage, wire};
 
 fn session() -> Session {
     let stage = stage();
@@ -322,4 +322,37 @@ fn a_call_is_refused_before_its_body_is_read() {
         .unwrap();
     let answer = wire::response(&mut stream).unwrap();
     assert_eq!(answer.status, 403, "{}", answer.text());
+}
+
+/// curl asks AWS for the status and the answer to a call of IAM that is all in its URL.
+fn curl(parameters: &str) -> (String, String) {
+    let stage = stage();
+    let session = stage
+        .gateway
+        .session(POWER, &stage.idp.token("agent-power"));
+    let output = child::command("curl")
+        .args(["--silent", "--show-error", "--write-out", "\n%{http_code}"])
+        .arg("--cacert")
+        .arg(stage.gateway.ca())
+        .args(["--aws-sigv4", "aws:amz:us-east-1:iam", "--user"])
+        .arg(format!("{}:{}", session.access_key_id, session.secret))
+        .arg("--header")
+        .arg(format!("x-amz-security-token: {}", session.token))
+        .arg(format!("{}/?{parameters}", stage.gateway.url()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (answer, status) = text.rsplit_once('\n').unwrap();
+    (status.to_owned(), answer.to_owned())
+}
+
+#[test]
+fn curl_makes_a_query_call_with_its_url_alone() {
+    let (status, answer) = curl("Action=ListUsers&Version=2010-05-08");
+    assert_eq!(status, "200", "{answer}");
+    assert!(answer.contains("<ListUsersResponse"), "{answer}");
+    let (status, answer) = curl("Action=CreateUser&UserName=by-url&Version=2010-05-08");
+    assert_eq!(status, "403", "{answer}");
+    assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+    assert!(answer.contains("ask the platform team"), "{answer}");
 }

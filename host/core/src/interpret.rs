@@ -293,7 +293,7 @@ fn decode(input: &Input<'_>, wire: &Wire) -> Result<Value, Refusal> {
 }
 
 fn form(input: &Input<'_>, parameters: &[(String, String)]) -> Result<Value, Refusal> {
-    transport::plain(input.head)?;
+    transport::form(input.head, &input.service.name, &input.operation.name)?;
     match input.operation.input {
         Some(shape) => query::decode(input.model, shape, input.protocol, parameters),
         None if parameters.is_empty() => Ok(nothing()),

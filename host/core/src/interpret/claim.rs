@@ -18,8 +18,8 @@ pub(super) enum Claim<'h> {
         /// The name after it.
         operation: &'h str,
     },
-    /// awsQuery or ec2Query: the operation is in the body.
-    Form,
+    /// awsQuery or ec2Query: the operation is in these parameters of the URL, or in the body.
+    Form(Option<&'h str>),
     /// awsJson.
     Json {
         /// `X-Amz-Target` before its last dot.
@@ -72,7 +72,11 @@ pub(super) fn claim(head: &Head) -> Result<Claim<'_>, Refusal> {
         (None, Some(_)) => Err(ambiguous("`X-Amz-Target` on something else than `POST /`")),
         (None, None) if at_root && is_form(media.as_deref()) => {
             no_query(head)?;
-            Ok(Claim::Form)
+            Ok(Claim::Form(None))
+        }
+        (None, None) if media.is_none() && head.method == Method::GET && head.path == "/" => {
+            let query = head.query.as_deref().filter(|query| names_action(query));
+            Ok(query.map_or(Claim::Rest, |query| Claim::Form(Some(query))))
         }
         (None, None) => Ok(Claim::Rest),
     }
@@ -97,6 +101,11 @@ pub(super) fn media_type(content_type: Option<&str>) -> Option<String> {
     };
     let plain = parameter.is_none_or(|text| text.trim().eq_ignore_ascii_case("charset=utf-8"));
     plain.then(|| media.trim().to_ascii_lowercase())
+}
+
+/// Whether a query string is that of a call, as the query protocols write it into a URL.
+pub(super) fn names_action(query: &str) -> bool {
+    query.split('&').any(|pair| pair.starts_with("Action="))
 }
 
 /// Whether a media type is that of a form.

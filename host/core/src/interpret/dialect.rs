@@ -1,7 +1,7 @@
 //! How a caller reads errors, guessed from the head alone so that even a refused request gets an
 //! answer its SDK understands. Never fails and never decides anything else.
 
-use super::claim::{is_form, media_type};
+use super::claim::{is_form, media_type, names_action};
 use crate::call::Call;
 use crate::catalog::{Catalog, Entry, Protocol};
 use crate::directory_bucket;
@@ -27,7 +27,8 @@ pub fn dialect(catalog: &Catalog, head: &Head) -> Dialect {
     if matches!(service, Some("s3" | directory_bucket::SIGNING_NAME)) {
         return s3(head);
     }
-    let form = is_form(media.as_deref());
+    let query = head.query.as_deref().unwrap_or_default();
+    let form = is_form(media.as_deref()) || names_action(query);
     let fitting = |protocol: &&Protocol| !form || is_query(**protocol);
     let own = entries.iter().flat_map(|entry: &Entry| &entry.protocols);
     match own.clone().find(fitting).or_else(|| own.clone().next()) {
@@ -72,9 +73,6 @@ fn s3(head: &Head) -> Dialect {
 /// A caller whose service is not known.
 fn unsigned(head: &Head, media: Option<&str>) -> Dialect {
     let query = head.query.as_deref().unwrap_or_default();
-    if query.starts_with("Action=") || query.contains("&Action=") {
-        return Dialect::Query;
-    }
     let in_header = text(head, "authorization").is_some_and(|value| value.starts_with("AWS "));
     let in_query = query
         .split('&')

@@ -83,7 +83,13 @@ pub(super) fn unfold(
     let Some((member, url)) = find(&call) else {
         return Ok(call);
     };
-    let headers = &request.head().headers;
+    let outer = request.head();
+    if outer.method != Method::POST {
+        return Err(Refusal::Unsupported(format!(
+            "`{member}` is only taken in a body"
+        )));
+    }
+    let headers = &outer.headers;
     if ["content-encoding", "content-md5"]
         .iter()
         .any(|name| headers.contains_key(*name))
@@ -101,7 +107,7 @@ pub(super) fn unfold(
     let query = inner.head().query.clone().unwrap_or_default();
     let form = without_destination(&call, &query)?;
     let reread = Request {
-        head: &form_head(request.head(), head(&url)?.authority),
+        head: &form_head(outer, head(&url)?.authority),
         scope: inner.scope(),
         payload: &Payload::Whole(form.into()),
     };

@@ -24,18 +24,22 @@ pub(super) struct Parameter {
 pub(super) fn body(bytes: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Refusal::Malformed("the form body is not UTF-8".to_owned()))?;
-    let text = text.replace('+', " ");
-    let mut parameters = Vec::new();
-    for parameter in split(&text)? {
-        let value = parameter.value.ok_or_else(|| {
-            Refusal::Malformed(format!(
-                "form parameter `{}` has no `=`",
-                quote(&parameter.name)
-            ))
-        })?;
-        parameters.push((parameter.name, value));
-    }
-    Ok(parameters)
+    pairs(split(&text.replace('+', " "))?)
+}
+
+/// Parameters that all have their `=`.
+///
+/// # Errors
+/// [`Refusal::Malformed`].
+pub(super) fn pairs(parameters: Vec<Parameter>) -> Result<Vec<(String, String)>, Refusal> {
+    let pair = |Parameter { name, value }| match value {
+        Some(value) => Ok((name, value)),
+        None => Err(Refusal::Malformed(format!(
+            "form parameter `{}` has no `=`",
+            quote(&name)
+        ))),
+    };
+    parameters.into_iter().map(pair).collect()
 }
 
 /// Reads a query string.

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::authority::Addressed;
-use super::claim::{Claim, JsonVersion, claim};
+use super::claim::{Claim, JsonVersion, claim, names_action};
 use super::form;
 use super::hosts;
 use super::route::{Fit, PathRules, Rank, Target};
 use super::text::quote;
-use super::{Place, Request};
+use super::{Place, Request, transport};
 use crate::catalog::{Catalog, Entry, Operation, Protocol, Service};
 use crate::destination::{Addressing, Variant};
 use crate::directory_bucket;
@@ -110,7 +110,7 @@ pub(super) fn identify<'c>(
     };
     match claim(request.head)? {
         Claim::Cbor { service, operation } => search.cbor(service, operation),
-        Claim::Form => search.form(),
+        Claim::Form(query) => search.form(query),
         Claim::Json {
             prefix,
             operation,
@@ -173,7 +173,7 @@ impl<'a> Search<'a> {
         self.named(speakers, operation, || Wire::Json)
     }
 
-    fn form(&self) -> Result<Vec<Reading<'a>>, Refusal> {
+    fn form(&self, query: Option<&str>) -> Result<Vec<Reading<'a>>, Refusal> {
         const FORMS: &[Protocol] = &[Protocol::Query, Protocol::Ec2Query];
         if self.speakers(FORMS).next().is_none() {
             return Err(self.foreign());
@@ -181,7 +181,10 @@ impl<'a> Search<'a> {
         let Payload::Whole(bytes) = self.request.payload else {
             return Err(super::Input::not_streamed());
         };
-        let mut parameters = form::body(bytes)?;
+        let mut parameters = match query {
+            Some(query) => in_url(query, bytes)?,
+            None => form::body(&transport::content(self.request.head, bytes)?)?,
+        };
         let action = take(&mut parameters, "Action")?;
         let version = take(&mut parameters, "Version")?;
         let speakers = self
@@ -333,14 +336,26 @@ impl<'a> Search<'a> {
     fn no_route(&self) -> Refusal {
         let head = self.request.head;
         let query = head.query.as_deref().unwrap_or_default();
-        if query.starts_with("Action=") || query.contains("&Action=") {
+        if names_action(query) {
             return Refusal::Unsupported(
-                "send the parameters of a query call in the body of a `POST /`".to_owned(),
+                "send the parameters of a query call in the body of a `POST /`, or in the URL of a \
+                 `GET /` without a content type"
+                    .to_owned(),
             );
         }
         let route = format!("{} {}", head.method, quote(&head.path));
         self.unknown(&route)
     }
+}
+
+/// The parameters of a call that is all in its URL.
+fn in_url(query: &str, body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    if !body.is_empty() {
+        return Err(Refusal::Ambiguous(
+            "a body beside the parameters in the URL".to_owned(),
+        ));
+    }
+    form::pairs(form::query(Some(query))?)
 }
 
 /// The value of a selector that must be there once, in its one spelling.
@@ -352,7 +367,7 @@ fn take(parameters: &mut Vec<(String, String)>, name: &str) -> Result<String, Re
     let position = parameters.iter().position(|(known, _)| known == name);
     match (position, count) {
         (Some(position), 1) => Ok(parameters.remove(position).1),
-        (None, 0) => Err(Refusal::Malformed(format!("the form body has no `{name}`"))),
+        (None, 0) => Err(Refusal::Malformed(format!("the form has no `{name}`"))),
         (Some(_) | None, _) => Err(Refusal::Ambiguous(format!(
             "`{name}` is there twice or in another case"
         ))),

@@ -62,9 +62,13 @@ pub(super) fn not_of_the_operation(name: &str) -> Refusal {
     ))
 }
 
-/// What a JSON, CBOR or XML body says, without the gzip around it. AWS is sent the bytes as they
-/// came. A service that ignores the encoding sees no second reading: no text of those formats
-/// starts like gzip (RFC 1952 §2.3.1).
+/// Forms that AWS reads compressed: the `requestCompression` traits of the models whose services
+/// speak the query protocol.
+const COMPRESSED_FORMS: [(&str, &str); 1] = [("cloudwatch", "PutMetricData")];
+
+/// What a body says, without the gzip around it. AWS is sent the bytes as they came. A service that
+/// ignores the encoding sees no second reading: no JSON, CBOR or XML starts like gzip (RFC 1952
+/// §2.3.1). A form is held to [`form`] too.
 ///
 /// # Errors
 /// [`Refusal::Unsupported`] for another encoding, [`Refusal::Malformed`] for what is not one whole
@@ -76,8 +80,19 @@ pub(super) fn content(head: &Head, bytes: &Bytes) -> Result<Bytes, Refusal> {
     }
 }
 
-/// Refuses compression where the body is looked at as it came: a form could hide its parameters in
-/// gzip's own comment field, and an opaque blob stays opaque.
+/// Refuses compressed forms of calls that AWS does not read so: the raw bytes could be another form,
+/// hidden in gzip's own comment field.
+///
+/// # Errors
+/// [`Refusal::Unsupported`].
+pub(super) fn form(head: &Head, service: &str, operation: &str) -> Result<(), Refusal> {
+    if COMPRESSED_FORMS.contains(&(service, operation)) {
+        return Ok(());
+    }
+    plain(head)
+}
+
+/// Refuses compression where the body is looked at as it came: an opaque blob stays opaque.
 ///
 /// # Errors
 /// [`Refusal::Unsupported`].

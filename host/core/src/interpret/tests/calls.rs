@@ -95,6 +95,23 @@ fn query_calls_are_read() {
 }
 
 #[test]
+fn query_calls_are_read_from_urls_too() {
+    check(
+        &Sent::new(
+            "ec2",
+            "GET",
+            "/?Action=DescribeInstances&Filter.1.Name=a%20b&Filter.1.Value.1=c%2Bd&Version=2016-11-15",
+        ),
+        "ec2:DescribeInstances",
+        json!({"Filters": [{"Name": "a b", "Values": ["c+d"]}]}),
+    );
+    let user = "Action=DeleteUser&UserName=u&Version=2010-05-08";
+    let url = Sent::new("iam", "GET", &format!("/?{user}"));
+    let body = query("iam", user);
+    assert_eq!(url.read().unwrap().digest(), body.read().unwrap().digest());
+}
+
+#[test]
 fn s3_keys_are_their_exact_bytes() {
     for (path, key) in [
         ("..//x", "..//x"),
@@ -293,6 +310,13 @@ fn errors_are_written_as_the_caller_reads_them() {
         ),
         (
             Sent::new("sdb", "GET", "/?Action=X&AWSAccessKeyId=K"),
+            Dialect::Query,
+        ),
+        (
+            Sent::new("monitoring", "GET", "/?Action=X").header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=K/20260102/us-east-1/monitoring/aws4_request",
+            ),
             Dialect::Query,
         ),
         (

@@ -95,9 +95,27 @@ fn a_form_cannot_hide_parameters_in_gzips_comment() {
 
     let list = query("iam", "Action=ListUsers&Version=2010-05-08");
     list.read().unwrap();
-    assert!(compressed(list.clone()).read().is_err());
+    let refusal = compressed(list.clone()).read().unwrap_err();
+    assert!(matches!(refusal, Refusal::Unsupported(_)), "{refusal}");
     let claimed = list.header("content-encoding", "gzip");
     let refusal = claimed.read().unwrap_err();
+    assert!(matches!(refusal, Refusal::Malformed(_)), "{refusal}");
+}
+
+#[test]
+fn a_compressed_form_is_read_where_the_model_has_one() {
+    let metrics = "Action=PutMetricData&Version=2010-08-01&Namespace=n\
+                   &MetricData.member.1.MetricName=m&MetricData.member.1.Value=1";
+    let plain = query("monitoring", metrics);
+    let call = compressed(plain.clone()).read().unwrap();
+    assert_eq!(call.params(), plain.read().unwrap().params());
+
+    let alarms = query(
+        "monitoring",
+        "Action=DeleteAlarms&Version=2010-08-01&AlarmNames.member.1=a",
+    );
+    alarms.read().unwrap();
+    let refusal = compressed(alarms).read().unwrap_err();
     assert!(matches!(refusal, Refusal::Unsupported(_)), "{refusal}");
 }
 

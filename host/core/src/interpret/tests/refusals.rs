@@ -116,7 +116,7 @@ fn foreign_markers_on_rest_are_refused() {
         (
             Sent::new(
                 "sts",
-                "GET",
+                "POST",
                 "/?Action=GetCallerIdentity&Version=2011-06-15",
             ),
             Unsupported,
@@ -130,6 +130,86 @@ fn foreign_markers_on_rest_are_refused() {
             Ambiguous,
         ),
         (s3("GET", "/b").header("x-amz-new-thing", "1"), InvalidInput),
+    ] {
+        check(&sent, expected);
+    }
+}
+
+#[test]
+fn forms_in_urls_have_one_reading() {
+    let users = || Sent::new("iam", "GET", "/?Action=ListUsers&Version=2010-05-08");
+    users().read().unwrap();
+    let with = |query: &str| Sent {
+        query: Some(query.to_owned()),
+        ..users()
+    };
+    let form = "application/x-www-form-urlencoded";
+    for (sent, expected) in [
+        (users().body("Action=DeleteUser&UserName=u"), Ambiguous),
+        (users().header("content-type", form), Unsupported),
+        (
+            users().header("x-amz-target", "DynamoDB_20120810.ListTables"),
+            Ambiguous,
+        ),
+        (users().header("smithy-protocol", "rpc-v2-cbor"), Ambiguous),
+        (users().header("x-amz-new-thing", "1"), InvalidInput),
+        (users().header("x-http-method-override", "POST"), Ambiguous),
+        (
+            Sent {
+                method: "HEAD",
+                ..users()
+            },
+            Unsupported,
+        ),
+        (
+            Sent {
+                path: "/x".to_owned(),
+                ..users()
+            },
+            Unsupported,
+        ),
+        (
+            Sent {
+                service: "lambda",
+                ..users()
+            },
+            Ambiguous,
+        ),
+        (
+            Sent {
+                service: "s3",
+                ..users()
+            },
+            Ambiguous,
+        ),
+        (
+            with("Action=ListUsers&Action=DeleteUser&Version=2010-05-08"),
+            Ambiguous,
+        ),
+        (
+            with("Action=ListUsers&action=DeleteUser&Version=2010-05-08"),
+            Ambiguous,
+        ),
+        (
+            with("Action=ListUsers&%41ction=DeleteUser&Version=2010-05-08"),
+            Ambiguous,
+        ),
+        (
+            with("%41ction=ListUsers&Version=2010-05-08"),
+            UnknownOperation,
+        ),
+        (
+            with("Action=ListUsers&Version=2010-05-08&PathPrefix=a+b"),
+            Ambiguous,
+        ),
+        (
+            with("Action=ListUsers&Version=2010-05-08&Marker"),
+            Malformed,
+        ),
+        (
+            with("Action=ListUsers&Version=2010-05-08&New=1"),
+            InvalidInput,
+        ),
     ] {
         check(&sent, expected);
     }
