@@ -1,4 +1,4 @@
-//! Calls that the gateway carries out itself: its own STS, and minting what works outside. They are
+//! Calls that the gateway carries out itself: its own STS, sessions with directory buckets, and minting what works outside. They are
 //! decoded, decided and recorded like every other call.
 
 use bytes::Bytes;
@@ -6,12 +6,13 @@ use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use portcullis_core::access::Permit;
 use portcullis_core::call::Call;
+use portcullis_core::directory_bucket::SessionRequest;
 use portcullis_core::interpret::{Place, Witness, interpret};
 use portcullis_core::mint::Order;
 use portcullis_core::record::{End, Outcome};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::VerifiedRequest;
-use portcullis_core::{directory_bucket, sts};
+use portcullis_core::sts;
 
 use crate::body::ResponseBody;
 use crate::clock;
@@ -24,6 +25,8 @@ use crate::upstream::Means;
 /// What is not sent to AWS as it came.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Errand {
+    /// A session with a directory bucket.
+    DirectorySession(SessionRequest),
     /// Something for use outside the gateway.
     Mint(Order),
     /// A call to STS.
@@ -34,12 +37,14 @@ impl Errand {
     /// What of a call that was understood the gateway does itself.
     ///
     /// # Errors
-    /// Those of [`directory_bucket::check`] and [`sts::Request::of`].
+    /// Those of [`SessionRequest::of`] and [`sts::Request::of`].
     pub(crate) fn of(call: &Call, order: Option<Order>) -> Result<Option<Self>, Refusal> {
         if let Some(order) = order {
             return Ok(Some(Self::Mint(order)));
         }
-        directory_bucket::check(call)?;
+        if let Some(request) = SessionRequest::of(call)? {
+            return Ok(Some(Self::DirectorySession(request)));
+        }
         Ok(sts::Request::of(call)?.map(Self::Sts))
     }
 }
@@ -74,6 +79,11 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, Ended> {
         progress.end(Step::Decide, &self.times);
         match errand {
+            Errand::DirectorySession(request) => {
+                self.sign_in
+                    .directory_session(permit, request, progress)
+                    .await
+            }
             Errand::Mint(order) => self.mint(permit, order, progress).await,
             Errand::Sts(request) => self.sign_in.answer(permit, request, progress).await,
         }

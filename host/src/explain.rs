@@ -125,6 +125,7 @@ fn question(config: &Config, args: &ExplainArgs) -> anyhow::Result<Question> {
             connection: connection.name.clone(),
             role,
             parent: None,
+            confined_to: None,
             issued_at: now,
             expires_at: now,
         },

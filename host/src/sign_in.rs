@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use portcullis_core::access::{Permit, Session};
+use portcullis_core::directory_bucket::SessionRequest;
 use portcullis_core::head::Head;
 use portcullis_core::record::{End, Event, Outcome};
 use portcullis_core::refusal::Refusal;
@@ -172,6 +173,25 @@ impl SignIn {
             }
         };
         let (session, response) = issued;
+        self.record_issue(&session, progress).await?;
+        self.answered(response, Some(&session), progress).await
+    }
+
+    /// A permitted `CreateSession`, answered here with a session of the gateway's own.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub async fn directory_session(
+        &self,
+        permit: Permit,
+        request: &SessionRequest,
+        progress: &mut Progress,
+    ) -> Result<Response<ResponseBody>, Ended> {
+        let id = progress.id.to_string();
+        let occasion = occasion(progress, &id)?;
+        let (session, response) =
+            self.sts
+                .directory_session(permit.session(), request, occasion)?;
         self.record_issue(&session, progress).await?;
         self.answered(response, Some(&session), progress).await
     }

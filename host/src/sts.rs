@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use portcullis_core::access::{Principal, Session};
+use portcullis_core::directory_bucket::{self, SessionRequest};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sts::{
     self, AssumedRole, Identified, RoleArn, SessionName, SignIn, WebIdentityToken, timestamp,
@@ -154,6 +155,28 @@ impl Sts {
         });
         let new = opening.chained(parent, name, occasion.now, length);
         self.issue(how, &opening, new, occasion)
+    }
+
+    /// Another session in the same role for the objects of one directory bucket.
+    ///
+    /// # Errors
+    /// As [`Self::same_role`].
+    pub fn directory_session(
+        &self,
+        parent: &Session,
+        wanted: &SessionRequest,
+        occasion: Occasion<'_>,
+    ) -> Result<(Session, Response<Bytes>), Refusal> {
+        let name = format!("{}/{}", parent.connection, parent.role);
+        let opening = self.by_name(&name, &parent.principal)?;
+        let length = directory_bucket::LIFETIME.min(opening.longest()?);
+        let new = NewSession {
+            confined_to: Some(wanted.confinement().clone()),
+            ..opening.chained(parent, &parent.name, occasion.now, length)
+        };
+        let (session, credentials) = self.keys.ring().issue(new, occasion.randomness)?;
+        let xml = directory_bucket::session(&credentials);
+        Ok((session, xml_response(xml, occasion.request_id)))
     }
 
     /// Answers `GetAccessKeyInfo`: a gateway's access key says nothing by itself, so only who
@@ -348,6 +371,7 @@ impl Opening<'_> {
             connection: self.connection.name.clone(),
             role: self.role.name.clone(),
             parent: None,
+            confined_to: None,
             issued_at: now,
             // A session never outlives the token it was given for.
             expires_at: (now + length).min(who.expires_at),
@@ -367,6 +391,7 @@ impl Opening<'_> {
             connection: self.connection.name.clone(),
             role: self.role.name.clone(),
             parent: Some(parent.access_key_id.clone()),
+            confined_to: None,
             issued_at: now,
             expires_at: (now + length).min(parent.expires_at),
         }

@@ -33,10 +33,11 @@ pub(crate) const POWER: &str = "arn:aws:iam::123456789012:role/agent-power";
 
 /// Connections whose AWS is a recorder. One per test that says "no byte arrived", so that tests
 /// running at the same time do not see each other's calls.
-const RECORDERS: [&str; 12] = [
+const RECORDERS: [&str; 13] = [
     "audited",
     "denied",
     "expect",
+    "express",
     "framing",
     "http2",
     "newer",

@@ -19,6 +19,7 @@ mod chaining;
 mod clients;
 mod denied;
 mod expect;
+mod express;
 mod framing;
 mod hostile;
 mod hosts;

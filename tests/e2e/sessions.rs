@@ -183,18 +183,3 @@ fn an_unsigned_call_is_told_how_to_sign() {
         answer.text()
     );
 }
-
-#[test]
-fn directory_buckets_are_refused_with_the_way_out() {
-    let agent = stage().agent("agent-power", crate::fixture::POWER);
-    let lines = agent.boto("express", "agents--use1-az4--x-s3");
-    assert_eq!(lines.len(), 2, "{lines:#?}");
-    for line in lines {
-        assert_eq!(line["ok"], false, "{line}");
-        let message = line["message"].as_str().unwrap();
-        assert!(
-            message.contains("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"),
-            "{line}"
-        );
-    }
-}

@@ -4,6 +4,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::directory_bucket::Confinement;
 use crate::refusal::Refusal;
 
 /// The authenticated human or workload behind an agent.
@@ -41,6 +42,8 @@ pub struct Session {
     pub role: String,
     /// The access key of the session that asked for this one, where it was not a sign-in.
     pub parent: Option<String>,
+    /// The directory bucket it is for, where it is for nothing else.
+    pub confined_to: Option<Confinement>,
     /// When it was issued.
     pub issued_at: OffsetDateTime,
     /// When it ends.
@@ -197,6 +200,9 @@ pub fn decide(
 ) -> Result<Permit, Refusal> {
     if now >= session.expires_at {
         return Err(Refusal::SessionExpired);
+    }
+    if let Some(confinement) = &session.confined_to {
+        confinement.check(&call)?;
     }
     let strongest = advice
         .iter()

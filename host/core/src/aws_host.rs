@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::destination::Variant;
 use crate::s3_name::{AccessPoint, Kind};
 
-pub(crate) use table::access_point_host;
+pub(crate) use table::{access_point_host, express_host};
 
 /// The longest host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
@@ -24,7 +24,7 @@ const MAX_HOST: usize = 253;
 /// Every host name of AWS that has an API behind it.
 #[derive(Debug)]
 pub struct AwsHosts {
-    /// By host name, with `{region}` where the region goes.
+    /// By host name, with `{region}` and `{zone}` where those go.
     rows: HashMap<String, Vec<Row>>,
     /// The partition of each region.
     regions: HashMap<String, Arc<str>>,
@@ -135,6 +135,8 @@ impl AwsHosts {
     }
 
     fn add_endpoints<'h>(&self, prefix: &'h str, name: &str, found: &mut Vec<Endpoint<'h>>) {
+        let zonal = table::with_zone_hole(prefix, name);
+        let name = zonal.as_deref().unwrap_or(name);
         self.add_matching(prefix, name, None, found);
         for region in name.split('.') {
             if self.regions.contains_key(region) {

@@ -4,8 +4,9 @@
 //! must fit the operation's own template label by label, and a bucket becomes a label only if it
 //! could be nothing else. A [`Destination`] has no public constructor but these.
 
-use crate::aws_host::access_point_host;
+use crate::aws_host::{access_point_host, express_host};
 use crate::catalog::{Catalog, EndpointRule, Entry, Operation, Partition, Service};
+use crate::directory_bucket::{DirectoryBucket, SIGNING_NAME, is_regional};
 use crate::s3_name::AccessPoint;
 
 /// A host that the model names, and the credential scope it wants.
@@ -121,16 +122,19 @@ impl Destination {
         check_region(&catalog.index().partitions, target)?;
         let prefix = checked_prefix(operation, host_prefix)?;
         let rule = rule(&service, operation, target)?;
-        Ok(Self::from_rule(rule, entry, target, prefix))
+        let destination = Self::from_rule(rule, entry, target, prefix);
+        if (target.service, target.operation) == ("s3", "ListDirectoryBuckets") {
+            return destination.express(catalog, target, None);
+        }
+        Ok(destination)
     }
 
     /// Builds the destination of a call on an S3 bucket: the bucket is the first label where that
     /// is a DNS label without dots (AWS's certificate covers one label), and in the path otherwise.
-    /// An access point, named by its ARN, has a host of its own.
+    /// An access point, named by its ARN, and a directory bucket have hosts of their own.
     ///
     /// # Errors
-    /// [`DestinationError::Bucket`] if no general purpose bucket or access point can have that
-    /// name; else as [`Self::build`].
+    /// [`DestinationError::Bucket`] if no bucket or access point can have that name; else as [`Self::build`].
     pub fn s3(
         catalog: &Catalog,
         target: &Target<'_>,
@@ -140,6 +144,9 @@ impl Destination {
         let mut destination = Self::build(catalog, target, None)?;
         if let Some(point) = AccessPoint::parse(bucket).map_err(|_| unnamed())? {
             return destination.at(catalog, target, &point);
+        }
+        if let Some(bucket) = DirectoryBucket::parse(bucket) {
+            return destination.express(catalog, target, Some(bucket));
         }
         if !is_bucket(bucket) {
             return Err(unnamed());
@@ -161,10 +168,8 @@ impl Destination {
         if elsewhere {
             return Err(DestinationError::Bucket(point.to_string()));
         }
-        let mut partitions = catalog.index().partitions.iter();
-        let own = partitions.find(|partition| partition.name == target.partition);
-        let host = own.and_then(|own| {
-            access_point_host(point.kind(), target.variant, target.region, &own.dns_suffix)
+        let host = dns_suffix(catalog, target).and_then(|suffix| {
+            access_point_host(point.kind(), target.variant, target.region, suffix)
         });
         let host = host.ok_or_else(|| DestinationError::NoEndpoint {
             service: point.kind().service().to_owned(),
@@ -175,6 +180,27 @@ impl Destination {
             signing_name: point.kind().service().to_owned(),
             addressing: Addressing::VirtualHost,
             ..self
+        })
+    }
+
+    /// The endpoint of a directory bucket's zone, or the region's for what is about buckets
+    /// themselves.
+    fn express(
+        self,
+        catalog: &Catalog,
+        target: &Target<'_>,
+        bucket: Option<DirectoryBucket<'_>>,
+    ) -> Result<Self, DestinationError> {
+        let suffix = dns_suffix(catalog, target)
+            .ok_or_else(|| DestinationError::Unknown(target.partition.to_owned()))?;
+        let zonal = bucket.filter(|_| !is_regional(target.operation));
+        let zone = zonal.map(DirectoryBucket::zone);
+        let host = express_host(zone, target.variant, target.region, suffix);
+        Ok(Self {
+            host: zonal.map_or(host.clone(), |bucket| format!("{}.{host}", bucket.name())),
+            signing_region: target.region.to_owned(),
+            signing_name: SIGNING_NAME.to_owned(),
+            addressing: zonal.map_or(Addressing::Path, |_| Addressing::VirtualHost),
         })
     }
 
@@ -237,6 +263,12 @@ impl Variant {
     fn is(self, rule: &EndpointRule) -> bool {
         self == Self::of(rule)
     }
+}
+
+fn dns_suffix<'c>(catalog: &'c Catalog, target: &Target<'_>) -> Option<&'c str> {
+    let mut partitions = catalog.index().partitions.iter();
+    let own = partitions.find(|partition| partition.name == target.partition)?;
+    Some(&own.dns_suffix)
 }
 
 fn check_region(partitions: &[Partition], target: &Target<'_>) -> Result<(), DestinationError> {

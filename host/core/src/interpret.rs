@@ -29,9 +29,10 @@ use crate::call::{Action, Call, Value};
 use crate::catalog::{Catalog, Operation, Protocol, Service};
 use crate::codec::json::Members;
 use crate::codec::{self, Model, cbor, json, text};
+use crate::directory_bucket::SIGNING_NAME;
 use crate::head::Head;
 use crate::refusal::Refusal;
-use crate::s3_name::AccessPoint;
+use crate::s3_name::{self, AccessPoint};
 use crate::sigv4::{Payload, Scope, SignedRequest, SigningSecret, VerifiedRequest};
 
 pub use self::dialect::{call_dialect, dialect};
@@ -152,8 +153,14 @@ pub fn actions_of(
     if wanted.service != "s3" {
         return Ok(actions);
     }
+    buckets::check_names(&params)?;
     let point = buckets::access_point(&params)?;
-    Ok(buckets::judged(actions, point.as_ref(), place))
+    let facts = buckets::Facts {
+        place,
+        region: wanted.region,
+        operation: wanted.operation,
+    };
+    Ok(buckets::judged(actions, point.as_ref(), &facts))
 }
 
 /// Whether a host is one where AWS takes `AssumeRoleWithWebIdentity`: any name of the gateway, and
@@ -224,7 +231,12 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
         reading.check_selected()?;
         buckets::check_names(&params)?;
         let point = checked_point(operation, &params, request, place)?;
-        actions = buckets::judged(actions, point.as_ref(), place);
+        let facts = buckets::Facts {
+            place,
+            region: &request.scope.region,
+            operation: &operation.name,
+        };
+        actions = buckets::judged(actions, point.as_ref(), &facts);
     }
     let unmodelled = match operation.input {
         Some(shape) if place.may_be_newer(&reading.service) => {
@@ -260,13 +272,14 @@ fn checked_point(
     let point = buckets::access_point(params)?;
     match &point {
         Some(point) => buckets::check(point, request.scope, place)?,
-        None if request.scope.service == "s3" || operation.host_prefix.is_some() => {}
-        None => {
+        None if operation.host_prefix.is_some() && request.scope.service != SIGNING_NAME => {}
+        None if s3_name::Kind::signed_as(&request.scope.service).is_some() => {
             return Err(Refusal::Ambiguous(format!(
                 "signed as `{}`, but the request names none of its access points",
                 text::quote(&request.scope.service)
             )));
         }
+        None => buckets::check_signed(operation, params, request.scope)?,
     }
     Ok(point)
 }

@@ -121,6 +121,9 @@ impl Intent<'_> {
         if let Some(parent) = &session.parent {
             map.serialize_entry("parent_access_key_id", parent)?;
         }
+        if let Some(confinement) = &session.confined_to {
+            map.serialize_entry("confined_to", confinement)?;
+        }
         map.serialize_entry("role", &session.role)?;
         map.serialize_entry("connection", &session.connection)
     }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::directory_bucket;
+
 /// Which service's access point.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
@@ -190,6 +192,14 @@ impl fmt::Display for AccessPoint {
         }
         write!(f, "accesspoint/{name}")
     }
+}
+
+/// Whether a name is one that S3 is signed for, whatever stands where a bucket goes. All of them
+/// sign their path as sent, encoded once (AWS's endpoint rules call it `disableDoubleEncoding`),
+/// and bind a body in every way that S3 does.
+#[must_use]
+pub fn is_signing_name(service: &str) -> bool {
+    ["s3", directory_bucket::SIGNING_NAME].contains(&service) || Kind::signed_as(service).is_some()
 }
 
 /// Whether a bucket's name is one that AWS gives to access points only. It does not say which one.

@@ -13,6 +13,7 @@ use http::HeaderName;
 use time::OffsetDateTime;
 
 use crate::checksum::Algorithm;
+use crate::directory_bucket;
 use crate::head::{Head, HeaderError};
 use crate::refusal::Refusal;
 
@@ -39,7 +40,7 @@ use signing_time::SigningTime;
 /// The longest session token taken, in bytes.
 const MAX_SESSION_TOKEN: usize = 8 * 1024;
 /// Headers of which only one may be sent, because they decide how the rest is read.
-const SINGLE: [&str; 8] = [
+const SINGLE: [&str; 9] = [
     "authorization",
     "content-encoding",
     "content-type",
@@ -47,6 +48,7 @@ const SINGLE: [&str; 8] = [
     "host",
     "x-amz-content-sha256",
     "x-amz-date",
+    directory_bucket::SESSION_TOKEN,
     "x-amz-security-token",
 ];
 /// Headers that some client leaves out of its signature although they mean something to AWS (JS v3
@@ -78,7 +80,11 @@ const TAKEN_UNSIGNED: [&str; 23] = [
     "user-agent",
 ];
 /// Headers whose value must never appear in a log.
-const SENSITIVE: [&str; 2] = ["authorization", "x-amz-security-token"];
+const SENSITIVE: [&str; 3] = [
+    "authorization",
+    directory_bucket::SESSION_TOKEN,
+    "x-amz-security-token",
+];
 
 /// A request with exactly one well-formed SigV4 signature that nobody has checked yet.
 pub struct SignedRequest {
@@ -385,7 +391,7 @@ impl Proof {
             canonical_query: canonical::query(head.query.as_deref().unwrap_or(""))?,
             signing_time: SigningTime::of(head, &authorization.signed_headers)?,
             payload_mode: payload::mode(head, &authorization.scope.service)?,
-            session_token: session_token(header(head, "x-amz-security-token")?)?,
+            session_token: session_token(token_header(head, &authorization.scope)?)?,
             hoisted: Vec::new(),
             authorization,
         })
@@ -394,7 +400,8 @@ impl Proof {
     fn in_query(head: &mut Head) -> Result<Self, Refusal> {
         let mut url = Presigned::take(head)?;
         canonical::check_signed_headers(head, &url.authorization.signed_headers)?;
-        if head.headers.contains_key("x-amz-security-token") {
+        let mut tokens = SENSITIVE.iter().filter(|name| **name != "authorization");
+        if tokens.any(|name| head.headers.contains_key(*name)) {
             return Err(Refusal::Ambiguous(
                 "the session token of a presigned URL is not in its query alone".to_owned(),
             ));
@@ -417,6 +424,28 @@ fn header<'a>(head: &'a Head, name: &str) -> Result<Option<&'a str>, Refusal> {
         HeaderError::NotText(_) => Refusal::Malformed(error.to_string()),
         HeaderError::Repeated(_) => Refusal::Ambiguous(error.to_string()),
     })
+}
+
+/// Sessions of directory buckets have a header of their own.
+fn token_header<'h>(head: &'h Head, scope: &Scope) -> Result<Option<&'h str>, Refusal> {
+    let usual = header(head, "x-amz-security-token")?;
+    let express = header(head, directory_bucket::SESSION_TOKEN)?;
+    one_token(usual, express, scope)
+}
+
+fn one_token<'t>(
+    usual: Option<&'t str>,
+    express: Option<&'t str>,
+    scope: &Scope,
+) -> Result<Option<&'t str>, Refusal> {
+    match (usual, express) {
+        (usual, None) => Ok(usual),
+        (None, express) if scope.service == directory_bucket::SIGNING_NAME => Ok(express),
+        (_, Some(_)) => Err(Refusal::Ambiguous(format!(
+            "`{}` beside another session token, or not on a directory bucket",
+            directory_bucket::SESSION_TOKEN
+        ))),
+    }
 }
 
 fn session_token(token: Option<&str>) -> Result<Option<String>, Refusal> {

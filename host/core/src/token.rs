@@ -8,6 +8,7 @@
 use time::OffsetDateTime;
 
 use crate::access::{Principal, Session};
+use crate::directory_bucket::Confinement;
 use crate::refusal::Refusal;
 use crate::sigv4::SigningSecret;
 
@@ -41,6 +42,8 @@ pub struct NewSession {
     pub role: String,
     /// The access key of the session that asks for it; none for a sign-in.
     pub parent: Option<String>,
+    /// The directory bucket it is for, where it is for nothing else.
+    pub confined_to: Option<Confinement>,
     /// Now, to the second.
     pub issued_at: OffsetDateTime,
     /// Its end, to the second.
@@ -152,6 +155,7 @@ impl NewSession {
             connection: self.connection,
             role: self.role,
             parent: self.parent,
+            confined_to: self.confined_to,
             issued_at: whole_second(self.issued_at),
             expires_at: whole_second(self.expires_at),
         }

@@ -57,6 +57,7 @@ impl Sample {
                 connection: "dev".to_owned(),
                 role: "agent-readonly".to_owned(),
                 parent: None,
+                confined_to: None,
                 issued_at: OffsetDateTime::UNIX_EPOCH,
                 expires_at: OffsetDateTime::UNIX_EPOCH,
             },

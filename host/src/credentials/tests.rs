@@ -133,6 +133,7 @@ fn session(subject: &str, role: &str) -> Session {
         connection: "dev".to_owned(),
         role: role.to_owned(),
         parent: None,
+        confined_to: None,
         issued_at: now(),
         expires_at: now() + time::Duration::hours(1),
     }

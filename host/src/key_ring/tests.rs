@@ -23,6 +23,7 @@ fn issue(keys: &KeyRingFile, now: OffsetDateTime) -> (String, String) {
         connection: "dev".to_owned(),
         role: "agent".to_owned(),
         parent: None,
+        confined_to: None,
         issued_at: now,
         expires_at: now + Duration::hours(12),
     };

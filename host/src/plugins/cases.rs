@@ -199,6 +199,7 @@ impl Case {
                 connection: "case".to_owned(),
                 role: agent.role.clone(),
                 parent: None,
+                confined_to: None,
                 issued_at: time,
                 expires_at: time,
             },

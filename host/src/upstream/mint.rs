@@ -22,6 +22,7 @@ use portcullis_core::destination::{Addressing, Destination, Target, Variant};
 use portcullis_core::head::Head;
 use portcullis_core::mint::{Order, PresignedUrl};
 use portcullis_core::refusal::Refusal;
+use portcullis_core::s3_name;
 use portcullis_core::sigv4::PayloadMode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -285,7 +286,7 @@ impl<'a> Presigning<'a> {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(self.life);
-        if service == "s3" {
+        if s3_name::is_signing_name(service) {
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         }

@@ -100,7 +100,7 @@ pub(super) fn destination(
 ) -> Result<Route, Refusal> {
     let catalog = Catalog::embedded();
     let destination = match (&connection.endpoint, bucket) {
-        (Some(_), Some(bucket)) if !bucket.is_access_point() => {
+        (Some(_), Some(bucket)) if !bucket.has_own_host() => {
             Destination::build(catalog, target, host_prefix)
         }
         (_, Some(bucket)) => Destination::s3(catalog, target, &bucket.name),

@@ -23,7 +23,7 @@ use super::{Outgoing, OutgoingBody, Route, SignedCall};
 
 /// Headers that end here: the agent's own signature, what concerns only the connection to the
 /// gateway (RFC 9110 §7.6.1), what names hosts, peers or browsers, and what the gateway writes.
-const DROPPED: [&str; 29] = [
+const DROPPED: [&str; 30] = [
     "accept-encoding",
     "amz-sdk-invocation-id",
     "amz-sdk-request",
@@ -48,6 +48,7 @@ const DROPPED: [&str; 29] = [
     "via",
     "x-amz-content-sha256",
     "x-amz-date",
+    "x-amz-s3session-token",
     "x-amz-security-token",
     "x-original-host",
     "x-original-url",

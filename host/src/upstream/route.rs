@@ -2,7 +2,9 @@
 //! hosts come from the service model or from the configuration.
 
 use portcullis_core::destination::Addressing;
+use portcullis_core::directory_bucket::DirectoryBucket;
 use portcullis_core::refusal::Refusal;
+use portcullis_core::s3_name;
 
 use crate::config::Endpoint;
 
@@ -28,10 +30,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Whether it is an access point by its ARN.
+    /// Whether AWS has it elsewhere than S3's own buckets: an access point by its ARN, or a
+    /// directory bucket.
     #[must_use]
-    pub fn is_access_point(&self) -> bool {
-        self.name.starts_with("arn:")
+    pub fn has_own_host(&self) -> bool {
+        self.name.starts_with("arn:") || DirectoryBucket::parse(&self.name).is_some()
     }
 
     /// As one segment of a path.
@@ -106,12 +109,9 @@ impl Route {
     }
 
     /// Whether the service signs its path as sent, encoded once (S3), or normalised and encoded
-    /// again (everything else): AWS's endpoint rules call it `disableDoubleEncoding`.
+    /// again (everything else).
     pub(super) fn signs_path_as_sent(&self) -> bool {
-        matches!(
-            self.signing_name.as_str(),
-            "s3" | "s3-object-lambda" | "s3-outposts" | "s3express"
-        )
+        s3_name::is_signing_name(&self.signing_name)
     }
 
     /// The absolute URI, path and query being the agent's bytes.

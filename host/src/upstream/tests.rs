@@ -52,6 +52,7 @@ fn session(subject: &str) -> Session {
         connection: "dev".to_owned(),
         role: "reader".to_owned(),
         parent: None,
+        confined_to: None,
         issued_at: now(),
         expires_at: now() + time::Duration::hours(1),
     }

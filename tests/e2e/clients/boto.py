@@ -183,8 +183,38 @@ def sts(prefix):
 def express(bucket):
     """An SDK asks for a session of its own before it touches a directory bucket."""
     s3 = Counted("s3")
-    s3.call("put_object", Bucket=bucket, Key="k", Body=b"never stored")
-    s3.call("create_session", Bucket=bucket)
+    s3.call("put_object", Bucket=bucket, Key="put", Body=b"stored")
+    s3.call("get_object", Bucket=bucket, Key="put")
+    s3.call("upload_part", Bucket=bucket, Key="part", UploadId="u", PartNumber=1, Body=b"part")
+    s3.call("copy_object", Bucket=bucket, Key="copied", CopySource={"Bucket": bucket, "Key": "put"})
+    s3.call("head_bucket", Bucket=bucket)
+    s3.call("get_bucket_policy", Bucket=bucket)
+    s3.call("list_directory_buckets")
+    answer = s3.call("create_session", lambda a: a["Credentials"]["AccessKeyId"], Bucket=bucket, SessionMode="ReadOnly")
+    if not answer:
+        return
+    url = s3.client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "presigned"})
+    trust = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
+    say(step="presigned", ok=True, value=urllib.request.urlopen(url, context=trust).status)
+    keys = answer["Credentials"]
+    held = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    for name, call in {
+        "held.get_object": lambda: s3_with(held).get_object(Bucket=bucket, Key="held"),
+        "held.put_object": lambda: s3_with(held).put_object(Bucket=bucket, Key="held", Body=b"no"),
+        "held.create_session": lambda: s3_with(held).create_session(Bucket=bucket),
+        "held.list_tables": lambda: held.client("dynamodb").list_tables(),
+        "held.assume_role": lambda: held.client("sts").get_session_token(),
+    }.items():
+        try:
+            call()
+            say(step=name, ok=True)
+        except ClientError as error:
+            say(step=name, ok=False, code=error.response["Error"]["Code"], message=error.response["Error"]["Message"])
+
+
+def s3_with(session):
+    """A client that signs with these credentials as they are."""
+    return session.client("s3", config=Config(s3={"disable_s3_express_session_auth": True}))
 
 
 def chain(role):

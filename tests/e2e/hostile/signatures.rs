@@ -520,15 +520,30 @@ fn sig_25_ways_of_signing_that_are_not_taken_say_so() {
         .with("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-EVENTS")
         .sign(&trial.session);
     trial.refused("signed events", &events, &[400, 403, 404, 501]);
-    let express = Forged {
-        service: "s3express".to_owned(),
-        ..Forged::new(&trial.host, "s3", "GET", "/bucket--use1-az4--x-s3?session")
+    let express = |service: &str, target: &str| Forged {
+        service: service.to_owned(),
+        ..Forged::new(&trial.host, "s3", "GET", target)
     };
-    trial.refused(
-        "a session of S3 Express",
-        &express.sign(&trial.session),
-        &[400, 403, 404, 501],
-    );
+    let token = trial.session.token.clone();
+    let mut cases = vec![
+        (
+            "a directory bucket as S3",
+            express("s3", "/b--use1-az4--x-s3/k"),
+        ),
+        ("a bucket as S3 Express", express("s3express", "/bucket/k")),
+        (
+            "an access point of a directory bucket",
+            express("s3express", "/b--use1-az4--xa-s3/k"),
+        ),
+    ];
+    cases.push((
+        "a session's header beside the token",
+        express("s3express", "/b--use1-az4--x-s3/k").with("x-amz-s3session-token", &token),
+    ));
+    for (what, call) in cases {
+        let signed = call.sign(&trial.session);
+        trial.refused(what, &signed, &[400, 403, 404, 501]);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{AwsHosts, Before, Row};
 use crate::catalog::{EndpointRule, Entry, Index, Partition, Service};
 use crate::destination::Variant;
+use crate::directory_bucket::DirectoryBucket;
 use crate::s3_name::Kind;
 
 /// Names that AWS served before it settled on `<service>.<region>`, with the region they stand for
@@ -37,6 +38,9 @@ const LEGACY: [(&str, &str, Option<&str>); 13] = [
     ("rds", "rds.amazonaws.com", Some("us-east-1")),
     ("sts", "sts.amazonaws.com", Some("us-east-1")),
 ];
+
+/// Where the zone of a directory bucket goes.
+const ZONE: &str = "{zone}";
 
 /// S3's older names. The global one stands for every region: AWS resolves it by the bucket.
 const LEGACY_S3: [(&str, Option<&str>); 2] = [
@@ -87,6 +91,34 @@ pub(crate) fn access_point_host(
     let mut known = ACCESS_POINTS.iter();
     let (label, ..) = known.find(|(_, own, of)| (*own, *of) == (kind, variant))?;
     Some(format!("{label}.{region}.{suffix}"))
+}
+
+/// The host of S3 Express: a zone's, or the region's control endpoint.
+pub(crate) fn express_host(
+    zone: Option<&str>,
+    variant: Variant,
+    region: &str,
+    suffix: &str,
+) -> String {
+    let fips = if variant.is_fips() { "-fips" } else { "" };
+    let dual_stack = if variant.is_dual_stack() {
+        ".dualstack"
+    } else {
+        ""
+    };
+    match zone {
+        Some(zone) => format!("s3express{fips}-{zone}{dual_stack}.{region}.{suffix}"),
+        None => format!("s3express-control{fips}{dual_stack}.{region}.{suffix}"),
+    }
+}
+
+/// A zone's host name with `{zone}` in its place, if the bucket before it is of that very zone.
+pub(super) fn with_zone_hole(prefix: &str, name: &str) -> Option<String> {
+    let bucket = DirectoryBucket::parse(prefix.strip_suffix('.')?)?;
+    let (label, rest) = name.split_once('.')?;
+    let label = label.strip_suffix(bucket.zone())?;
+    let express = ["s3express-", "s3express-fips-"].contains(&label);
+    express.then(|| format!("{label}{ZONE}.{rest}"))
 }
 
 impl AwsHosts {
@@ -195,6 +227,16 @@ impl AwsHosts {
             for region in &partition.regions {
                 let row = bucket(Row::usual("s3", &partition.name, Some(region)));
                 self.push(&format!("s3-{region}.{suffix}"), row);
+            }
+            for (fips, dual_stack) in [(false, false), (false, true), (true, false), (true, true)] {
+                let variant = Variant::new(fips, dual_stack);
+                let row = Row {
+                    variant,
+                    ..Row::usual("s3", &partition.name, None)
+                };
+                let host = |zone| express_host(zone, variant, "{region}", suffix);
+                self.push(&host(None), row.clone());
+                self.push(&host(Some(ZONE)), bucket(row));
             }
             for (label, kind, variant) in ACCESS_POINTS {
                 let row = Row {

@@ -234,6 +234,47 @@ fn only_s3_takes_a_bucket_and_only_where_buckets_go() {
 }
 
 #[test]
+fn a_directory_bucket_stands_before_its_own_zone() {
+    for (host, bucket, variant) in [
+        (
+            "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+            Some("b--use1-az4--x-s3"),
+            Variant::Plain,
+        ),
+        (
+            "b--use1-az4--x-s3.s3express-fips-use1-az4.dualstack.us-east-1.amazonaws.com",
+            Some("b--use1-az4--x-s3"),
+            Variant::FipsDualStack,
+        ),
+        (
+            "s3express-control.us-east-1.amazonaws.com",
+            None,
+            Variant::Plain,
+        ),
+        (
+            "s3express-control-fips.us-east-1.amazonaws.com",
+            None,
+            Variant::Fips,
+        ),
+    ] {
+        let endpoints = hosts().read(host).unwrap();
+        let of_s3 = |endpoint: &&Endpoint<'_>| endpoint.service() == "s3";
+        let endpoint = endpoints.iter().find(of_s3).unwrap();
+        assert_eq!(endpoint.bucket(), bucket, "{host}");
+        assert_eq!(endpoint.variant(), variant, "{host}");
+        assert_eq!(endpoint.region(), Some("us-east-1"), "{host}");
+    }
+    for host in [
+        "s3express-use1-az4.us-east-1.amazonaws.com",
+        "b.s3express-use1-az4.us-east-1.amazonaws.com",
+        "x.b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+        "b--use1-az4--x-s3.s3express-use1-az4.mars-1.amazonaws.com",
+    ] {
+        assert!(hosts().read(host).is_err(), "{host}");
+    }
+}
+
+#[test]
 fn what_no_model_describes_is_refused_by_name() {
     for (host, word) in [
         (
@@ -253,7 +294,7 @@ fn what_no_model_describes_is_refused_by_name() {
         ("bucket.s3-website.eu-central-1.amazonaws.com", "website"),
         ("m.accesspoint.s3-global.amazonaws.com", "multi-region"),
         (
-            "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+            "b--use1-az5--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
             "Express",
         ),
         ("abc.execute-api.us-east-1.amazonaws.com", "API Gateway"),

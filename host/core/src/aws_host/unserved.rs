@@ -3,7 +3,8 @@
 use super::HostError;
 
 const OTHER: &str = "it is a name of AWS, but none of an API that this gateway can decode";
-const EXPRESS: &str = "it is S3 Express One Zone, whose sessions this gateway does not serve; use a general purpose bucket";
+const EXPRESS: &str =
+    "it is S3 Express One Zone, but no directory bucket of that zone stands before it";
 
 /// By a label, with what it stands for.
 const LABELS: [(&str, &str); 18] = [

@@ -249,6 +249,69 @@ fn names_that_are_no_bucket_are_refused() {
 }
 
 #[test]
+fn directory_buckets_live_in_their_zone() {
+    let bucket = "b--use1-az4--x-s3";
+    for (operation, variant, host, addressing) in [
+        (
+            "GetObject",
+            Variant::Plain,
+            "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+            Addressing::VirtualHost,
+        ),
+        (
+            "HeadBucket",
+            Variant::FipsDualStack,
+            "b--use1-az4--x-s3.s3express-fips-use1-az4.dualstack.us-east-1.amazonaws.com",
+            Addressing::VirtualHost,
+        ),
+        (
+            "PutBucketPolicy",
+            Variant::Plain,
+            "s3express-control.us-east-1.amazonaws.com",
+            Addressing::Path,
+        ),
+        (
+            "DeleteBucket",
+            Variant::Fips,
+            "s3express-control-fips.us-east-1.amazonaws.com",
+            Addressing::Path,
+        ),
+        (
+            "CreateBucket",
+            Variant::DualStack,
+            "s3express-control.dualstack.us-east-1.amazonaws.com",
+            Addressing::Path,
+        ),
+    ] {
+        let target = Target {
+            service: "s3",
+            operation,
+            partition: "aws",
+            region: "us-east-1",
+            variant,
+        };
+        let destination = Destination::s3(Catalog::embedded(), &target, bucket).unwrap();
+        assert_eq!(destination.host(), host);
+        assert_eq!(destination.addressing(), addressing, "{operation}");
+        assert_eq!(destination.signing_name(), "s3express");
+        assert_eq!(destination.signing_region(), "us-east-1");
+    }
+    let target = Target {
+        service: "s3",
+        operation: "ListDirectoryBuckets",
+        partition: "aws-cn",
+        region: "cn-north-1",
+        variant: Variant::Plain,
+    };
+    let destination = Destination::build(Catalog::embedded(), &target, None).unwrap();
+    assert_eq!(
+        destination.host(),
+        "s3express-control.cn-north-1.amazonaws.com.cn"
+    );
+    assert_eq!(destination.signing_name(), "s3express");
+}
+
+#[test]
 fn every_service_has_an_ordinary_endpoint_in_some_region() {
     let catalog = Catalog::embedded();
     let without: Vec<_> = catalog

@@ -10,6 +10,7 @@ use super::{Place, Request};
 use crate::aws_host::Endpoint;
 use crate::catalog::{Catalog, Entry};
 use crate::destination::Variant;
+use crate::directory_bucket::SIGNING_NAME;
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name::{AccessPoint, Kind};
@@ -129,8 +130,15 @@ fn agreeing<'h>(
             place.partition
         )));
     }
-    let known =
-        |endpoint: &Endpoint<'_>| entries.iter().any(|entry| entry.name == endpoint.service());
+    let own_name = aws_name(request.head);
+    let express = |endpoint: &Endpoint<'_>| {
+        let name = own_name.strip_prefix(endpoint.prefix());
+        name.is_some_and(|name| name.starts_with("s3express-"))
+    };
+    let known = |endpoint: &Endpoint<'_>| {
+        express(endpoint) == (scope.service == SIGNING_NAME)
+            && entries.iter().any(|entry| entry.name == endpoint.service())
+    };
     endpoints.retain(known);
     if endpoints.is_empty() {
         return Err(Refusal::Ambiguous(format!(

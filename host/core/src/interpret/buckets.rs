@@ -3,7 +3,9 @@
 
 use super::{Place, form};
 use crate::call::{AccessLevel, Action, Value};
+use crate::catalog::Operation;
 use crate::codec::text::quote;
+use crate::directory_bucket::{self, DirectoryBucket, SIGNING_NAME, is_express};
 use crate::refusal::Refusal;
 use crate::s3_name::{AccessPoint, NameError, is_alias};
 use crate::sigv4::Scope;
@@ -21,6 +23,15 @@ pub(super) fn check_names(params: &Value) -> Result<(), Refusal> {
             "`{}` is not the name of a bucket",
             quote(bucket)
         )));
+    }
+    if let Some(bucket) = text("Bucket").filter(|bucket| is_express(bucket)) {
+        DirectoryBucket::parse(bucket).ok_or_else(|| {
+            Refusal::Unsupported(format!(
+                "`{}` is neither a bucket nor a directory bucket; access points of directory \
+                 buckets are not served",
+                quote(bucket)
+            ))
+        })?;
     }
     if let Some(source) = text("CopySource").filter(|source| !is_source(source)) {
         return Err(Refusal::Ambiguous(format!(
@@ -87,18 +98,73 @@ pub(super) fn check(point: &AccessPoint, scope: &Scope, place: &Place) -> Result
     Ok(())
 }
 
+/// Holds a call without an access point to the name that it was signed for.
+///
+/// # Errors
+/// [`Refusal::Ambiguous`] or [`Refusal::UnknownOperation`] where they differ.
+pub(super) fn check_signed(
+    operation: &Operation,
+    params: &Value,
+    scope: &Scope,
+) -> Result<(), Refusal> {
+    let bucket = params.get("Bucket").and_then(Value::as_str);
+    let directory = bucket.map(|bucket| DirectoryBucket::parse(bucket).is_some());
+    let express = scope.service == SIGNING_NAME;
+    match directory {
+        Some(directory) if directory == express => Ok(()),
+        None if express == (operation.name == "ListDirectoryBuckets") => Ok(()),
+        Some(_) | None => Err(Refusal::Ambiguous(format!(
+            "signed as `{}`: calls for directory buckets, and no others, are signed as \
+             `{SIGNING_NAME}`",
+            quote(&scope.service)
+        ))),
+    }
+}
+
 /// The actions with the resources that are really touched.
 pub(super) fn judged(
     actions: Vec<Action>,
     point: Option<&AccessPoint>,
-    place: &Place,
+    facts: &Facts<'_>,
 ) -> Vec<Action> {
-    let buckets = format!("arn:{}:s3:::", place.partition);
+    let buckets = format!("arn:{}:s3:::", facts.place.partition);
     let judge = |action: Action| match action.resource.strip_prefix(&buckets) {
-        Some(name) => judge(name, point).map_or(action.clone(), |judged| judged.of(action)),
-        None => action,
+        Some(name) => match in_directory(name) {
+            Some((bucket, key)) => {
+                let arn = format!(
+                    "arn:{}:{SIGNING_NAME}:{}:{}:bucket/{}",
+                    facts.place.partition,
+                    facts.region,
+                    facts.place.account,
+                    bucket.name()
+                );
+                directory_bucket::judged(&action, &arn, key, facts.operation)
+            }
+            None => vec![judge(name, point).map_or(action.clone(), |judged| judged.of(action))],
+        },
+        None => vec![action],
     };
-    actions.into_iter().map(judge).collect()
+    let mut judged: Vec<Action> = actions.into_iter().flat_map(judge).collect();
+    judged.sort_by(|a, b| (&a.name, &a.resource).cmp(&(&b.name, &b.resource)));
+    judged.dedup();
+    judged
+}
+
+/// What is judged besides the actions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) place: &'a Place,
+    pub(super) region: &'a str,
+    pub(super) operation: &'a str,
+}
+
+/// The directory bucket of `bucket[/key]`.
+fn in_directory(name: &str) -> Option<(DirectoryBucket<'_>, Option<&str>)> {
+    let (bucket, key) = match name.split_once('/') {
+        Some((bucket, key)) => (bucket, Some(key)),
+        None => (name, None),
+    };
+    Some((DirectoryBucket::parse(bucket)?, key))
 }
 
 /// What stands behind a name that is no bucket's.

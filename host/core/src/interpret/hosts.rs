@@ -4,6 +4,7 @@
 use super::text::quote;
 use crate::call::Value;
 use crate::catalog::{Entry, Operation, Structure};
+use crate::directory_bucket;
 use crate::refusal::Refusal;
 
 /// The longest label of a host name (RFC 1035 §2.3.4).
@@ -36,10 +37,16 @@ pub(super) fn labels(
     is_label(value).then(|| vec![(member.to_owned(), value.to_owned())])
 }
 
-/// Whether an operation is only served under another signing name than its model's: S3 Express
-/// signs as `s3express`.
-pub(super) fn elsewhere(entry: &Entry, operation: &Operation) -> bool {
-    entry.name == "s3" && operation.name == "ListDirectoryBuckets"
+/// Whether an operation is only served under another signing name than the request's: `GET /` lists
+/// one kind of buckets or the other.
+pub(super) fn elsewhere(entry: &Entry, operation: &Operation, signing_name: &str) -> bool {
+    let express = signing_name == directory_bucket::SIGNING_NAME;
+    entry.name == "s3"
+        && match operation.name.as_str() {
+            "ListDirectoryBuckets" => !express,
+            "ListBuckets" => express,
+            _ => false,
+        }
 }
 
 /// Puts members from the host name into the input.

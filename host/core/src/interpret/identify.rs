@@ -94,9 +94,6 @@ pub(super) fn identify<'c>(
     request: &'c Request<'_>,
     place: &'c Place,
 ) -> Result<Vec<Reading<'c>>, Refusal> {
-    if request.scope.service == directory_bucket::SIGNING_NAME {
-        return Err(directory_bucket::refusal());
-    }
     let entries = candidates(catalog, &request.scope.service);
     if entries.is_empty() {
         return Err(Refusal::UnknownService(quote(&request.scope.service)));
@@ -120,9 +117,11 @@ pub(super) fn identify<'c>(
     }
 }
 
-/// The services that sign as `name`. S3 does so under other names for some of its access points.
+/// The services that sign as `name`. S3 does so under other names for some of its access points
+/// and for directory buckets.
 fn candidates<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Entry> {
-    let also = Kind::signed_as(name).and_then(|_| catalog.by_name("s3"));
+    let other = Kind::signed_as(name).is_some() || name == directory_bucket::SIGNING_NAME;
+    let also = catalog.by_name("s3").filter(|_| other);
     catalog.by_signing_name(name).iter().chain(also).collect()
 }
 
@@ -257,7 +256,7 @@ impl<'a> Search<'a> {
                         Some(_) | None => continue,
                     },
                 };
-                if hosts::elsewhere(entry, operation) {
+                if hosts::elsewhere(entry, operation, &self.request.scope.service) {
                     continue;
                 }
                 let Some(fit) = target.fit(&service, operation, self.request.head)? else {

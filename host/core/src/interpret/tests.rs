@@ -3,6 +3,7 @@
 mod calls;
 mod compression;
 mod differential;
+mod express;
 mod pairs;
 mod proxied;
 mod refusals;

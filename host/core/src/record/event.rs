@@ -113,6 +113,8 @@ fn write_session<S: serde::Serializer>(
         access_key_id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         parent_access_key_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        confined_to: Option<&'a crate::directory_bucket::Confinement>,
         role: &'a str,
         connection: &'a str,
         expires: text::Time,
@@ -123,6 +125,7 @@ fn write_session<S: serde::Serializer>(
         session: text::Short(&session.name),
         access_key_id: &session.access_key_id,
         parent_access_key_id: session.parent.as_deref(),
+        confined_to: session.confined_to.as_ref(),
         role: &session.role,
         connection: &session.connection,
         expires: text::Time(session.expires_at),

@@ -24,6 +24,7 @@ fn session() -> Session {
         connection: "dev".to_owned(),
         role: "agent-readonly".to_owned(),
         parent: None,
+        confined_to: None,
         issued_at: NOON,
         expires_at: NOON,
     }

@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::malformed;
 use crate::head::Head;
 use crate::refusal::Refusal;
+use crate::s3_name;
 
 /// AWS's `UriEncode`: all but RFC 3986's unreserved characters.
 pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,11 +33,11 @@ pub(super) enum PathStyle {
 }
 
 impl PathStyle {
-    /// The signing names for which AWS's endpoint rules say `disableDoubleEncoding`.
     pub(super) fn of(service: &str) -> Self {
-        match service {
-            "s3" | "s3-object-lambda" | "s3-outposts" | "s3express" => Self::EncodedOnce,
-            _ => Self::EncodedTwice,
+        if s3_name::is_signing_name(service) {
+            Self::EncodedOnce
+        } else {
+            Self::EncodedTwice
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{ChunkChain, Payload, PayloadMode, header, malformed};
 use crate::aws_chunked::{self, SignedDecoder};
 use crate::head::Head;
 use crate::refusal::Refusal;
+use crate::s3_name;
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
@@ -75,7 +76,7 @@ impl BodyDigest {
 
 /// Reads the `x-amz-content-sha256` of a presigned URL, which S3 takes without one.
 pub(super) fn mode_of_url(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
-    if service == "s3" && header(head, "x-amz-content-sha256")?.is_none() {
+    if s3_name::is_signing_name(service) && header(head, "x-amz-content-sha256")?.is_none() {
         s3_over_tls(head, service, "a presigned URL")?;
         refuse_stray_framing(head)?;
         return Ok(PayloadMode::Unsigned);
@@ -93,7 +94,9 @@ pub(super) fn mode_of_url(head: &Head, service: &str) -> Result<PayloadMode, Ref
 /// Reads `x-amz-content-sha256` and what goes with it.
 pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
     let mode = match header(head, "x-amz-content-sha256")? {
-        None if service == "s3" => Err(malformed("S3 requires `x-amz-content-sha256`")),
+        None if s3_name::is_signing_name(service) => {
+            Err(malformed("S3 requires `x-amz-content-sha256`"))
+        }
         None => Ok(PayloadMode::Absent),
         Some(UNSIGNED) => s3_over_tls(head, service, UNSIGNED).map(|()| PayloadMode::Unsigned),
         Some(UNSIGNED_TRAILER) => unsigned_trailer(head, service),
@@ -209,7 +212,7 @@ pub(super) fn lower_hex(text: &str) -> Option<[u8; 32]> {
 
 /// Only S3 documents these modes, and only TLS then protects the body on its way here.
 fn s3_over_tls(head: &Head, service: &str, what: &str) -> Result<(), Refusal> {
-    if service != "s3" {
+    if !s3_name::is_signing_name(service) {
         return Err(Refusal::Unsupported(format!(
             "`{what}` is only taken for S3; sign the body's SHA-256"
         )));
@@ -234,7 +237,7 @@ fn unsigned_trailer(head: &Head, service: &str) -> Result<PayloadMode, Refusal> 
 }
 
 fn signed_chunks(head: &Head, service: &str, word: &str) -> Result<PayloadMode, Refusal> {
-    if service != "s3" {
+    if !s3_name::is_signing_name(service) {
         return Err(Refusal::Unsupported(format!(
             "`{word}` is only taken for S3; sign the body's SHA-256"
         )));

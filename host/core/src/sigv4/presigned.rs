@@ -7,20 +7,22 @@ use http::header::{Entry, HeaderName, HeaderValue};
 use time::Duration;
 
 use super::authorization::{ALGORITHM, Authorization};
-use super::canonical::{self, PathStyle};
+use super::canonical;
 use super::signing_time::SigningTime;
-use super::{key::Signature, malformed};
+use super::{Scope, key::Signature, malformed};
 use crate::head::Head;
 use crate::refusal::Refusal;
+use crate::s3_name;
 
 /// AWS's limit: seven days.
 const LONGEST: i64 = 604_800;
 /// Names of the signature's own parameters, in their one spelling.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "X-Amz-Algorithm",
     "X-Amz-Credential",
     "X-Amz-Date",
     "X-Amz-Expires",
+    "X-Amz-S3session-Token",
     "X-Amz-Security-Token",
     "X-Amz-Signature",
     "X-Amz-SignedHeaders",
@@ -45,7 +47,7 @@ impl Presigned {
         let parameters = Parameters::read(&query)?;
         head.query = (!parameters.own.is_empty()).then(|| parameters.own.join("&"));
         let authorization = parameters.authorization()?;
-        let s3 = PathStyle::of(&authorization.scope.service) == PathStyle::EncodedOnce;
+        let s3 = s3_name::is_signing_name(&authorization.scope.service);
         if !(s3 || parameters.hoisted.is_empty()) {
             return Err(malformed(
                 "the query of a presigned URL holds an `X-Amz-` parameter that is none of its \
@@ -53,13 +55,13 @@ impl Presigned {
             ));
         }
         Ok(Self {
+            session_token: parameters.token(&authorization.scope)?,
             authorization,
             signing_time: SigningTime::of_url(
                 head,
                 parameters.required("X-Amz-Date")?,
                 lifetime(parameters.required("X-Amz-Expires")?)?,
             )?,
-            session_token: parameters.value("X-Amz-Security-Token").map(str::to_owned),
             canonical_query: parameters.canonical_query,
             hoisted: parameters.hoisted,
         })
@@ -138,6 +140,12 @@ impl<'q> Parameters<'q> {
     fn value(&self, name: &str) -> Option<&str> {
         let mut all = NAMES.iter().zip(&self.auth);
         all.find(|(known, _)| **known == name)?.1.as_deref()
+    }
+
+    fn token(&self, scope: &Scope) -> Result<Option<String>, Refusal> {
+        let usual = self.value("X-Amz-Security-Token");
+        let express = self.value("X-Amz-S3session-Token");
+        Ok(super::one_token(usual, express, scope)?.map(str::to_owned))
     }
 
     fn required(&self, name: &str) -> Result<&str, Refusal> {

@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use super::{Scope, header, malformed};
 use crate::head::Head;
 use crate::refusal::Refusal;
+use crate::s3_name;
 
 /// What AWS allows for S3, and "in most cases" for everything else.
 const S3_SKEW: Duration = Duration::minutes(15);
@@ -83,7 +84,11 @@ impl SigningTime {
     /// A signature is good for a few minutes either side of `now`, a presigned URL for as long as
     /// it says.
     pub(super) fn check_age(&self, service: &str, now: OffsetDateTime) -> Result<(), Refusal> {
-        let skew = if service == "s3" { S3_SKEW } else { SKEW };
+        let skew = if s3_name::is_signing_name(service) {
+            S3_SKEW
+        } else {
+            SKEW
+        };
         let age = now - self.instant;
         match self.lifetime {
             Some(lifetime) if age >= lifetime => Err(Refusal::UrlExpired {

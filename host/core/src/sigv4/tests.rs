@@ -385,6 +385,33 @@ fn a_session_token_is_bounded() {
 }
 
 #[test]
+fn a_directory_buckets_session_has_a_header_of_its_own() {
+    let token = |service, headers: &[(&str, &str)]| {
+        let mut sample = Sample::new(service, "GET", "/b--use1-az4--x-s3/k");
+        for (name, value) in headers {
+            sample = sample.with_header(name, value);
+        }
+        let (mut head, _) = sample.sign();
+        if headers.len() == 1 {
+            head.headers.remove("x-amz-security-token");
+            let list = head.headers["authorization"].to_str().unwrap();
+            let list = list.replace(";x-amz-security-token", "");
+            head.headers.insert("authorization", list.parse().unwrap());
+        }
+        SignedRequest::parse(head).map(|request| request.session_token().map(str::to_owned))
+    };
+    let express = ("x-amz-s3session-token", "sealed");
+    assert_eq!(
+        token("s3express", &[express]),
+        Ok(Some("sealed".to_owned()))
+    );
+    let other = token("s3", &[express]);
+    assert!(matches!(other, Err(Refusal::Ambiguous(_))), "{other:?}");
+    let both = token("s3express", &[express, ("x-amz-meta-a", "b")]);
+    assert!(matches!(both, Err(Refusal::Ambiguous(_))), "{both:?}");
+}
+
+#[test]
 fn header_values_that_signers_read_differently_are_refused() {
     for (name, value, refused) in [
         ("x-amz-meta-a", &b"a\tb"[..], true),

@@ -155,6 +155,7 @@ fn answers_are_escaped_and_complete() {
         connection: "dev".to_owned(),
         role: "agent-readonly".to_owned(),
         parent: None,
+        confined_to: None,
         issued_at: datetime!(2026-03-01 12:00:00 UTC),
         expires_at: datetime!(2026-03-01 13:00:00 UTC),
     };

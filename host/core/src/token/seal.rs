@@ -1,4 +1,4 @@
-//! The session token's text: `pc2.<key id>.<base64url of nonce, ciphertext and tag>`.
+//! The session token's text: `pc3.<key id>.<base64url of nonce, ciphertext and tag>`.
 //!
 //! AES-256-GCM-SIV (RFC 8452), because many gateways seal with one key and a repeated nonce must
 //! not be a catastrophe. Version, key id and access key are authenticated with the ciphertext, so a
@@ -16,13 +16,14 @@ use zeroize::Zeroizing;
 
 use super::RingKey;
 use crate::access::{Principal, Session};
+use crate::directory_bucket::Confinement;
 use crate::refusal::Refusal;
 use crate::sigv4::SigningSecret;
 
 /// Bytes of a nonce.
 pub(super) const NONCE: usize = 12;
 
-const VERSION: &str = "pc2";
+const VERSION: &str = "pc3";
 /// The length of AWS's own secrets: 240 bits in base64.
 const SECRET_LENGTH: usize = 40;
 
@@ -117,6 +118,7 @@ struct Claims {
     connection: String,
     role: String,
     parent: Option<String>,
+    confined_to: Option<Confinement>,
     issued: i64,
     expires: i64,
 }
@@ -130,6 +132,7 @@ impl Claims {
             connection,
             role,
             parent,
+            confined_to,
             issued_at,
             expires_at,
         } = session.clone();
@@ -142,6 +145,7 @@ impl Claims {
             connection,
             role,
             parent,
+            confined_to,
             issued: issued_at.unix_timestamp(),
             expires: expires_at.unix_timestamp(),
         }
@@ -160,6 +164,7 @@ impl Claims {
             connection: self.connection,
             role: self.role,
             parent: self.parent,
+            confined_to: self.confined_to,
             issued_at: OffsetDateTime::from_unix_timestamp(self.issued).ok()?,
             expires_at: OffsetDateTime::from_unix_timestamp(self.expires).ok()?,
         })

@@ -29,6 +29,7 @@ fn new_session(groups: Vec<String>) -> NewSession {
         connection: "dev".to_owned(),
         role: "agent-readonly".to_owned(),
         parent: None,
+        confined_to: None,
         issued_at: NOW,
         expires_at: NOW + Duration::HOUR,
     }
@@ -63,7 +64,7 @@ fn credentials_have_the_shape_clients_expect() {
     assert_eq!(credentials.access_key_id, "PCAKA4DQOBYHA4DQOBYH");
     assert_eq!(credentials.secret_access_key.expose().len(), 40);
     let token = credentials.session_token.expose();
-    assert!(token.starts_with("pc2.aaaaaaaa."));
+    assert!(token.starts_with("pc3.aaaaaaaa."));
     assert!(
         token
             .bytes()
@@ -119,10 +120,10 @@ fn absent_and_foreign_tokens_are_invalid() {
         )
     };
     check("");
-    check("pc2.aaaaaaaa.");
-    check("pc2.aaaaaaaa.AAAA");
-    check("pc2.aaaaaaaa.AAAA");
-    check("pc2.bbbbbbbb.AAAA");
+    check("pc3.aaaaaaaa.");
+    check("pc3.aaaaaaaa.AAAA");
+    check("pc3.aaaaaaaa.AAAA");
+    check("pc3.bbbbbbbb.AAAA");
     check(other.session_token.expose());
     check(&format!("{}=", mine.session_token.expose()));
     check(&format!("{} ", mine.session_token.expose()));
@@ -157,7 +158,7 @@ fn older_keys_still_open_and_removed_keys_do_not() {
             .1
             .session_token
             .expose()
-            .starts_with("pc2.bbbbbbbb.")
+            .starts_with("pc3.bbbbbbbb.")
     );
     let removed = KeyRing::new(key("bbbbbbbb"), Vec::new());
     assert_eq!(open(&removed, id, token), Err(Refusal::SessionInvalid));
@@ -245,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_refused_without_a_panic(id in ".{0,24}", token in "(pc2\\.aaaaaaaa\\.)?.{0,200}") {
+    fn any_text_is_refused_without_a_panic(id in ".{0,24}", token in "(pc3\\.aaaaaaaa\\.)?.{0,200}") {
         prop_assert!(open(&ring(), &id, &token).is_err());
         prop_assert!(open(&ring(), "PCAKA4DQOBYHA4DQOBYH", &token).is_err());
     }

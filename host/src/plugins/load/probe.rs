@@ -27,6 +27,7 @@ pub(super) fn probe() -> Question {
             connection: "self-test".to_owned(),
             role: "self-test".to_owned(),
             parent: None,
+            confined_to: None,
             issued_at: time,
             expires_at: time,
         },

@@ -166,6 +166,7 @@ pub(super) fn question() -> Arc<Question> {
             connection: "dev".into(),
             role: "agent".into(),
             parent: None,
+            confined_to: None,
             issued_at: time,
             expires_at: time,
         },

@@ -121,6 +121,7 @@ async fn a_session_of_the_same_role_is_no_wider() {
             name: parent.name.clone(),
             access_key_id: parent.access_key_id.clone(),
             parent: None,
+            confined_to: None,
             ..session
         };
         assert_eq!(same, parent);

@@ -6,7 +6,7 @@ use super::*;
 use crate::destination::{Addressing, Variant};
 
 impl Sent {
-    fn through(mut self, host: &str) -> Self {
+    pub(super) fn through(mut self, host: &str) -> Self {
         self.authority = host.to_owned();
         self.proxied = true;
         self

@@ -180,6 +180,36 @@ fn a_second_signature_token_or_date_is_refused() {
 }
 
 #[test]
+fn a_url_has_one_token_of_its_kind() {
+    let express = |service: &str, query: &str| {
+        let sample = Sample::new(service, "GET", "/b--use1-az4--x-s3/k");
+        let (mut head, _) = sample.presign(MINUTE);
+        let own = head.query.take().unwrap();
+        let (name, rest) = own.split_once("X-Amz-Security-Token=").unwrap();
+        let (token, rest) = rest.split_at(rest.find('&').unwrap_or(rest.len()));
+        head.query = Some(format!("{name}{}{rest}", query.replace("{}", token)));
+        SignedRequest::parse(head).map(|request| request.session_token().map(str::to_owned))
+    };
+    let alone = "X-Amz-S3session-Token={}";
+    let token = Some(support::TOKEN.to_owned());
+    assert_eq!(express("s3express", alone), Ok(token));
+    for (service, query) in [
+        ("s3", alone),
+        (
+            "s3express",
+            "X-Amz-S3session-Token={}&X-Amz-Security-Token={}",
+        ),
+        (
+            "s3express",
+            "X-Amz-S3session-Token={}&X-Amz-S3session-Token={}",
+        ),
+    ] {
+        let seen = express(service, query);
+        assert!(matches!(seen, Err(Refusal::Ambiguous(_))), "{seen:?}");
+    }
+}
+
+#[test]
 fn headers_that_were_hoisted_into_the_query_are_headers_again() {
     let sample = Sample::new(
         "s3",
