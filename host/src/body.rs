@@ -18,11 +18,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::Limits;
 
 mod busy;
+mod conversation;
 mod idle;
 mod response;
 mod stream;
 
 pub use busy::{Busy, BusyGuard};
+pub use conversation::Conversation;
 pub use idle::{Idle, IdleError};
 pub use response::{BoxError, ResponseBody};
 pub use stream::{CutOff, PendingBody, StreamFailure, StreamingBody};
@@ -52,7 +54,7 @@ pub struct Bodies {
 pub struct Admitted {
     /// For the signature.
     pub payload: Payload,
-    /// The bytes to come, when the payload is [`Payload::Streamed`].
+    /// The bytes to come, unless the payload is [`Payload::Whole`].
     pub stream: Option<PendingBody>,
     /// The bytes' share of the budget; to be held as long as they are.
     pub share: BudgetShare,
@@ -74,10 +76,11 @@ impl Bodies {
         }
     }
 
-    /// Reads a body whole, or leaves it on the wire to be streamed.
+    /// Reads a body whole, or leaves it on the wire to be streamed. Events are never read whole:
+    /// whoever sends them may wait for an answer in between.
     ///
     /// # Errors
-    /// [`Refusal::PayloadTooLarge`], [`Refusal::BodyTimeout`], [`Refusal::Overloaded`],
+    /// [`Refusal::Unsupported`], [`Refusal::PayloadTooLarge`], [`Refusal::BodyTimeout`], [`Refusal::Overloaded`],
     /// [`Refusal::Malformed`] when the client ends it early.
     pub async fn admit(
         &self,
@@ -85,6 +88,9 @@ impl Bodies {
         mode: &PayloadMode,
         intake: Intake,
     ) -> Result<Admitted, Refusal> {
+        if *mode == PayloadMode::SignedEvents {
+            return self.events(body, intake);
+        }
         // Without a digest in the head only the whole body tells whether the signature is right.
         let whole = intake == Intake::Whole || *mode == PayloadMode::Absent || body.is_end_stream();
         if whole {
@@ -94,11 +100,27 @@ impl Bodies {
                 .await
                 .unwrap_or(Err(Refusal::BodyTimeout));
         }
-        Ok(Admitted {
-            payload: Payload::Streamed,
-            stream: Some(PendingBody::new(body, self.idle_timeout)),
+        Ok(self.pending(body, Payload::Streamed))
+    }
+
+    fn events(&self, body: Incoming, intake: Intake) -> Result<Admitted, Refusal> {
+        match intake {
+            Intake::Stream => Ok(self.pending(body, Payload::Events)),
+            Intake::Whole => Err(Refusal::Unsupported(
+                "signed event streams are only taken by operations whose input has one; send the \
+                 body's SHA-256"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn pending(&self, body: Incoming, payload: Payload) -> Admitted {
+        let body = Idle::new(body, self.idle_timeout);
+        Admitted {
+            payload,
+            stream: Some(PendingBody::new(body, self.budget.clone())),
             share: BudgetShare::default(),
-        })
+        }
     }
 
     async fn read(&self, body: Incoming) -> Result<Admitted, Refusal> {
@@ -149,6 +171,16 @@ impl Bodies {
 }
 
 impl BudgetShare {
+    /// Counts exactly so many bytes from here on.
+    fn hold(&mut self, budget: &Arc<Semaphore>, bytes: usize) -> Result<(), Refusal> {
+        let held = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if bytes > held {
+            return self.add(budget, bytes - held);
+        }
+        drop(self.0.as_mut().and_then(|share| share.split(held - bytes)));
+        Ok(())
+    }
+
     /// Never waits: callers that wait for each other's bytes would wait for ever.
     fn add(&mut self, budget: &Arc<Semaphore>, bytes: usize) -> Result<(), Refusal> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

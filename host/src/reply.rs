@@ -12,9 +12,10 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use portcullis_core::answer::request_id;
-use portcullis_core::event_stream::Corrupt;
+use portcullis_core::event_stream::{Corrupt, write};
 use portcullis_core::record::{End, Outcome};
 use portcullis_core::refusal::Refusal;
+use portcullis_core::refusal::wire::Dialect;
 
 use self::watch::{Failure, Watch};
 use crate::audit::{Audit, Recorded, Replying};
@@ -111,6 +112,7 @@ impl Reply {
             recorded.map_err(Ended::Recorded)?;
             return Ok(Response::from_parts(head, ResponseBody::from(bytes)));
         }
+        let conversation = body.conversation();
         let replying = self.audit.head(self.recorded, &outcome).await;
         let replying = replying.map_err(Ended::Recorded)?;
         let stream = RecordedStream {
@@ -119,11 +121,13 @@ impl Reply {
             bytes: 0,
             passed: 0,
             withheld: None,
+            dialect: progress.caller.dialect,
             watch,
             state: State::Streaming(replying),
             audit: self.audit,
         };
-        Ok(Response::from_parts(head, ResponseBody::wrap(stream)))
+        let body = ResponseBody::wrap(stream).within(conversation);
+        Ok(Response::from_parts(head, body))
     }
 
     /// AWS answered with a head and then failed to deliver its body.
@@ -160,6 +164,8 @@ struct RecordedStream {
     /// The frame that completes the length. A server stops asking once it has that many bytes, so
     /// recording afterwards would never happen.
     withheld: Option<Frame<Bytes>>,
+    /// How the agent reads errors.
+    dialect: Dialect,
     watch: Watch,
     state: State,
     audit: Arc<Audit>,
@@ -201,6 +207,31 @@ impl RecordedStream {
         }
     }
 
+    /// AWS's answer breaks off. If that is because the agent's own events broke off, the reason is
+    /// recorded, and then the agent's to read.
+    fn poll_broken(
+        &mut self,
+        error: BoxError,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let conversation = self.body.conversation();
+        let refusal = conversation.and_then(|conversation| conversation.refusal());
+        let State::Streaming(replying) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Ready(Some(Err(error)));
+        };
+        let (Some(refusal), true) = (refusal, self.watch.is_events()) else {
+            return Poll::Ready(Some(Err(error)));
+        };
+        let event = write::error(refusal.code(self.dialect), &refusal.to_string());
+        if let Ok(event) = event {
+            self.passed += event.len() as u64;
+            self.withheld = Some(Frame::data(event));
+        }
+        let recording = cut_off(self.audit.clone(), replying, refusal, self.dialect);
+        self.state = State::Recording(Box::pin(recording));
+        self.poll_end(context)
+    }
+
     /// Gives up: what was withheld is dropped, and the record says that the answer was interrupted.
     fn poll_corrupt(&mut self, corrupt: Corrupt) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.withheld = None;
@@ -224,6 +255,23 @@ async fn end(
         .await
 }
 
+/// Records that the agent's own events broke off, and why.
+async fn cut_off(
+    audit: Arc<Audit>,
+    replying: Replying,
+    refusal: Refusal,
+    dialect: Dialect,
+) -> Result<(), Refusal> {
+    let message = refusal.to_string();
+    let outcome = Outcome {
+        error_code: Some(refusal.code(dialect)),
+        error_class: Some(refusal.fault().as_str()),
+        error_message: Some(&message),
+        ..Outcome::new(End::Interrupted, clock::now())
+    };
+    audit.end(replying, &outcome).await
+}
+
 impl Body for RecordedStream {
     type Data = Bytes;
     type Error = BoxError;
@@ -242,7 +290,7 @@ impl Body for RecordedStream {
             }
             let frame = match ready!(Pin::new(&mut stream.body).poll_frame(context)) {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => return stream.poll_broken(error, context),
                 None => return stream.poll_end(context),
             };
             let data = match frame.into_data() {

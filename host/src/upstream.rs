@@ -24,11 +24,12 @@ use portcullis_core::sigv4::PayloadMode;
 use time::OffsetDateTime;
 
 use crate::audit::Recorded;
-use crate::body::{ResponseBody, StreamFailure, StreamingBody};
+use crate::body::{Idle, ResponseBody, StreamFailure, StreamingBody};
 use crate::config::{Config, Connection, Limits};
 
 mod answer;
 mod connect;
+mod envelope;
 mod mint;
 mod prepare;
 mod progress;
@@ -159,14 +160,19 @@ impl Upstream {
     ) -> Result<Response<ResponseBody>, Refusal> {
         let client = self.client(session, outgoing.versions).await?;
         let host = outgoing.route.host().to_owned();
-        let failure = match &outgoing.body {
-            OutgoingBody::Stream(body) => body.failure(),
-            OutgoingBody::Whole(_) => StreamFailure::default(),
+        let (failure, conversation) = match &outgoing.body {
+            OutgoingBody::Stream(body) => (body.failure(), body.conversation()),
+            OutgoingBody::Whole(_) => (StreamFailure::default(), None),
         };
         let (request, progress) = request::signed(outgoing, credentials, now)?;
         let answered = self.await_answer(client.request(request), &progress).await;
         let outcome = match answered {
-            Ok(response) => answer::checked(response, session, &self.limits).await,
+            Ok(response) => {
+                let paced = |body| Idle::new(body, self.limits.upstream_timeout);
+                let paced = response.map(|body| paced(body).within(conversation.clone()));
+                let checked = answer::checked(paced, session).await;
+                checked.map(|answer| answer.map(|body| body.within(conversation)))
+            }
             Err(delivery) => Err(failure.refusal().unwrap_or(Refusal::UpstreamUnreachable {
                 host,
                 state: delivery,

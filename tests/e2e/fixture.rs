@@ -12,6 +12,7 @@ pub(crate) mod moto;
 pub(crate) mod place;
 pub(crate) mod recorder;
 pub(crate) mod sign;
+pub(crate) mod speaker;
 pub(crate) mod tap;
 pub(crate) mod wire;
 

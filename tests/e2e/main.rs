@@ -18,6 +18,7 @@ mod audit;
 mod chaining;
 mod clients;
 mod denied;
+mod events;
 mod expect;
 mod express;
 mod framing;

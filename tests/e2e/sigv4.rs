@@ -133,7 +133,10 @@ impl Sent {
 
     fn body_is_covered(&self, mode: &PayloadMode, changed: &[u8]) -> bool {
         match mode {
-            PayloadMode::Absent | PayloadMode::Digest(_) | PayloadMode::SignedChunks { .. } => true,
+            PayloadMode::Absent
+            | PayloadMode::Digest(_)
+            | PayloadMode::SignedChunks { .. }
+            | PayloadMode::SignedEvents => true,
             PayloadMode::Unsigned => false,
             // The case of a digit in a chunk's size says nothing.
             PayloadMode::UnsignedTrailer { .. } => !self.body.eq_ignore_ascii_case(changed),

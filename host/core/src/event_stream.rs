@@ -1,12 +1,14 @@
 //! Messages of `application/vnd.amazon.eventstream`, checked one by one while a stream passes:
 //! <https://smithy.io/2.0/aws/amazon-eventstream.html>. [`Frames`] holds no more than the message
 //! that is not complete yet and hands on the very bytes that came; [`events`] reads messages by the
-//! model.
+//! model, and [`upload`] takes an agent's signed stream apart and signs it anew.
 
 use bytes::{Buf, Bytes, BytesMut};
 use crc_fast::CrcAlgorithm;
 
 pub mod events;
+pub mod upload;
+pub mod write;
 
 /// Both lengths and their checksum.
 const PRELUDE: usize = 12;
@@ -96,6 +98,19 @@ impl Frames {
             return Ok(None);
         }
         read(self.buffer.split_to(length).freeze(), headers).map(Some)
+    }
+
+    /// How many bytes more tell what is next: the length of a message, or the message. Never none.
+    ///
+    /// # Errors
+    /// [`Corrupt`], as [`Self::next_frame`].
+    fn missing(&self) -> Result<usize, Corrupt> {
+        let held = self.buffer.len();
+        let wanted = match self.buffer.first_chunk::<PRELUDE>() {
+            Some(prelude) => lengths(prelude)?.0,
+            None => PRELUDE,
+        };
+        Ok(wanted.saturating_sub(held).max(1))
     }
 
     /// Checks that the stream may end here.

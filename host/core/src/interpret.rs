@@ -33,7 +33,7 @@ use crate::directory_bucket::SIGNING_NAME;
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name::{self, AccessPoint};
-use crate::sigv4::{Payload, Scope, SignedRequest, SigningSecret, VerifiedRequest};
+use crate::sigv4::{Payload, PayloadMode, Scope, SignedRequest, SigningSecret, VerifiedRequest};
 
 pub use self::dialect::{call_dialect, dialect};
 pub use self::embedded::Embedded;
@@ -172,13 +172,21 @@ pub fn takes_sign_in(catalog: &Catalog, head: &Head) -> bool {
 /// Whether the operation that a head names takes a body that is streamed past. Only a hint for
 /// how to take the body in: [`interpret`] refuses a streamed body elsewhere.
 pub fn streams(catalog: &Catalog, request: &SignedRequest, place: &Place) -> bool {
+    let payload = match request.payload_mode() {
+        PayloadMode::SignedEvents => Payload::Events,
+        PayloadMode::Absent
+        | PayloadMode::Digest(_)
+        | PayloadMode::SignedChunks { .. }
+        | PayloadMode::Unsigned
+        | PayloadMode::UnsignedTrailer { .. } => Payload::Streamed,
+    };
     let request = Request {
         head: request.head(),
         scope: request.scope(),
-        payload: &Payload::Streamed,
+        payload: &payload,
     };
-    identify::identify(catalog, &request, place)
-        .is_ok_and(|readings| readings.iter().all(takes_stream))
+    let takes = |reading: &Reading<'_>| takes_stream(reading, &payload);
+    identify::identify(catalog, &request, place).is_ok_and(|readings| readings.iter().all(takes))
 }
 
 /// What identification and decoding look at.
@@ -204,7 +212,7 @@ impl<'a> Input<'a> {
     /// The body, of an operation that is never streamed.
     fn whole(&self) -> Result<&'a Bytes, Refusal> {
         match self.payload {
-            Payload::Streamed => Err(Self::not_streamed()),
+            Payload::Events | Payload::Streamed => Err(Self::not_streamed()),
             Payload::Whole(bytes) => Ok(bytes),
         }
     }
@@ -322,10 +330,10 @@ fn nothing() -> Value {
     Value::Structure(Vec::new())
 }
 
-fn takes_stream(reading: &Reading<'_>) -> bool {
+fn takes_stream(reading: &Reading<'_>, payload: &Payload) -> bool {
     reading.operation().is_ok_and(|operation| {
         let input = route::input(&reading.service, operation);
-        input.is_some_and(|input| rest::streams(&reading.service, input))
+        input.is_some_and(|input| rest::streams(&reading.service, input, payload))
     })
 }
 

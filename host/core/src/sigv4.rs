@@ -14,18 +14,21 @@ use time::OffsetDateTime;
 
 use crate::checksum::Algorithm;
 use crate::directory_bucket;
+use crate::event_stream::upload::{EventReader, Inputs};
 use crate::head::{Head, HeaderError};
 use crate::refusal::Refusal;
 
 mod authorization;
 mod canonical;
 mod chunks;
+mod events;
 mod key;
 pub mod payload;
 mod presigned;
 mod signing_time;
 
 pub use chunks::ChunkChain;
+pub use events::{EventChain, EventSignature};
 pub use key::SigningSecret;
 
 pub(crate) use canonical::COMPONENT;
@@ -33,7 +36,7 @@ pub(crate) use key::Signature;
 
 use authorization::{Authorization, Form};
 use canonical::PathStyle;
-use payload::BodyCheck;
+use payload::{BodyCheck, Promise};
 use presigned::Presigned;
 use signing_time::SigningTime;
 
@@ -129,6 +132,8 @@ pub enum PayloadMode {
         /// The announced trailer.
         trailer: Option<Algorithm>,
     },
+    /// `STREAMING-AWS4-HMAC-SHA256-EVENTS`: a stream of events, each with a signature of its own.
+    SignedEvents,
     /// `UNSIGNED-PAYLOAD`, S3 over TLS only.
     Unsigned,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked frames with a checksum trailer.
@@ -143,6 +148,8 @@ pub enum PayloadMode {
 /// A body, as far as `admit` has taken it in.
 #[derive(Clone, Debug)]
 pub enum Payload {
+    /// Signed events, still on the wire, to be checked one by one while they are sent.
+    Events,
     /// Still on the wire, to be streamed and checked while it is sent.
     Streamed,
     /// Read whole.
@@ -157,8 +164,8 @@ pub struct VerifiedRequest {
     payload_mode: PayloadMode,
     access_key_id: String,
     session_token: Option<String>,
-    /// What a streamed payload still has to hold to.
-    check: Option<BodyCheck>,
+    /// What a body that is still on the wire has to hold to.
+    promise: Option<Promise>,
 }
 
 /// A request whose signature was checked, taken apart.
@@ -170,7 +177,7 @@ pub struct VerifiedParts {
     pub payload: Payload,
     /// How the body is bound to the signature.
     pub payload_mode: PayloadMode,
-    /// What the bytes to come have to hold to, when the payload is [`Payload::Streamed`].
+    /// What the bytes to come have to hold to, unless the payload is [`Payload::Whole`].
     pub check: Option<BodyCheck>,
 }
 
@@ -270,10 +277,18 @@ impl SignedRequest {
             &self.scope,
             &canonical_request,
         )?;
-        let check = self.body_check(secret)?;
-        let check = match &payload {
-            Payload::Whole(bytes) => check.check_whole(bytes).map(|()| None)?,
-            Payload::Streamed => Some(check),
+        let promise = self.promise(secret)?;
+        let promise = match (&payload, promise) {
+            (Payload::Whole(bytes), Promise::Body(check)) => {
+                check.check_whole(bytes).map(|()| None)?
+            }
+            (Payload::Streamed, promise @ Promise::Body(_))
+            | (Payload::Events, promise @ Promise::Events(_)) => Some(promise),
+            // Events are never taken in as anything else.
+            (Payload::Events, Promise::Body(_))
+            | (Payload::Streamed | Payload::Whole(_), Promise::Events(_)) => {
+                return Err(Refusal::Internal);
+            }
         };
         let mut head = self.head;
         drop_unsigned(&mut head, &self.signed_headers, &self.hoisted);
@@ -284,16 +299,21 @@ impl SignedRequest {
             payload_mode: self.payload_mode,
             access_key_id: self.access_key_id,
             session_token: self.session_token,
-            check,
+            promise,
         })
     }
 
     /// What the body has to hold to, the signature being right.
-    fn body_check(&self, secret: &SigningSecret) -> Result<BodyCheck, Refusal> {
-        BodyCheck::of(&self.payload_mode, || {
-            let time = self.signing_time.text();
-            ChunkChain::after(secret, &self.scope, time, &self.signature)
-        })
+    fn promise(&self, secret: &SigningSecret) -> Result<Promise, Refusal> {
+        let (scope, seed) = (&self.scope, &self.signature);
+        if self.payload_mode == PayloadMode::SignedEvents {
+            let signed_at = self.signing_time.instant();
+            let chain = EventChain::after(secret, scope, signed_at, seed);
+            return Ok(Promise::Events(Box::new(chain)));
+        }
+        let time = self.signing_time.text();
+        let chain = || ChunkChain::after(secret, scope, time, seed);
+        BodyCheck::of(&self.payload_mode, chain).map(Promise::Body)
     }
 
     fn canonical_request(&self, payload_hash: &str) -> Vec<u8> {
@@ -339,15 +359,25 @@ impl VerifiedRequest {
         self.access_key_id == other.access_key_id && self.session_token == other.session_token
     }
 
-    /// Takes the request apart, to send it on.
-    #[must_use]
-    pub fn into_parts(self) -> VerifiedParts {
-        VerifiedParts {
+    /// Takes the request apart, to send it on; `inputs` are the events that its operation takes.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] for events to an operation that takes none.
+    pub fn into_parts(self, inputs: Option<Inputs>) -> Result<VerifiedParts, Refusal> {
+        let check = match self.promise {
+            Some(Promise::Body(check)) => Some(check),
+            Some(Promise::Events(chain)) => {
+                let reader = EventReader::new(*chain, inputs.ok_or(Refusal::Internal)?);
+                Some(BodyCheck::SignedEvents(Box::new(reader)))
+            }
+            None => None,
+        };
+        Ok(VerifiedParts {
             head: self.head,
             payload: self.payload,
             payload_mode: self.payload_mode,
-            check: self.check,
-        }
+            check,
+        })
     }
 }
 

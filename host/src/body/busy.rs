@@ -80,7 +80,7 @@ impl Busy {
         }
     }
 
-    fn mark(&self) {
+    pub(super) fn mark(&self) {
         let elapsed = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.last.store(elapsed, Ordering::Release);
     }
@@ -94,6 +94,11 @@ impl BusyGuard {
     /// A piece of the answer was taken.
     pub(super) fn progress(&self) {
         self.busy.mark();
+    }
+
+    /// The connection.
+    pub(super) fn busy(&self) -> &Busy {
+        &self.busy
     }
 
     /// From now on only the client is waited for.

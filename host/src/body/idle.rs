@@ -2,13 +2,15 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use portcullis_core::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
+
+use super::conversation::Conversation;
 
 /// Passes a body through and ends it with an error when nothing arrived for the time-out.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Idle<B> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// Whether `deadline` runs: it does so from the first poll that found nothing.
     waiting: bool,
+    /// What else has to be silent for that long.
+    conversation: Option<Conversation>,
 }
 
 /// Why a body ended before its end.
@@ -50,7 +54,15 @@ impl<B> Idle<B> {
             timeout,
             deadline: None,
             waiting: false,
+            conversation: None,
         }
+    }
+
+    /// Lets it pause for as long as the other side of a conversation is heard.
+    #[must_use]
+    pub fn within(mut self, conversation: Option<Conversation>) -> Self {
+        self.conversation = conversation;
+        self
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -62,7 +74,14 @@ impl<B> Idle<B> {
         if !waiting {
             deadline.as_mut().reset(Instant::now() + timeout);
         }
-        deadline.as_mut().poll(context)
+        loop {
+            ready!(deadline.as_mut().poll(context));
+            let last = self.conversation.as_ref().map(Conversation::last);
+            match last.map(|last| last + timeout) {
+                Some(later) if later > Instant::now() => deadline.as_mut().reset(later),
+                Some(_) | None => return Poll::Ready(()),
+            }
+        }
     }
 }
 
@@ -78,6 +97,9 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for Idle<B> {
         match Pin::new(&mut idle.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 idle.waiting = false;
+                if let Some(conversation) = &idle.conversation {
+                    conversation.heard();
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(IdleError::Broken)))
             }
             Poll::Pending => idle

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::busy::BusyGuard;
+use super::conversation::Conversation;
 use super::idle::Idle;
 
 /// Any error of a streamed answer; the connection is cut, which is all the agent learns.
@@ -20,6 +21,8 @@ pub struct ResponseBody {
     source: Source,
     /// Keeps the connection from counting as idle.
     busy: Option<BusyGuard>,
+    /// The request that goes on beside it.
+    conversation: Option<Conversation>,
 }
 
 enum Source {
@@ -60,12 +63,30 @@ impl ResponseBody {
 
     /// Keeps `guard` until the last byte was taken.
     pub(crate) fn guarded(mut self, guard: BusyGuard) -> Self {
+        if let Some(conversation) = &self.conversation {
+            conversation.keep(guard.busy());
+        }
         self.busy = Some(guard.answering());
         self
     }
 
+    /// Is part of a conversation.
+    pub(crate) fn within(mut self, conversation: Option<Conversation>) -> Self {
+        self.conversation = conversation;
+        self
+    }
+
+    /// The conversation that it is part of.
+    pub(crate) fn conversation(&self) -> Option<Conversation> {
+        self.conversation.clone()
+    }
+
     fn of(source: Source) -> Self {
-        Self { source, busy: None }
+        Self {
+            source,
+            busy: None,
+            conversation: None,
+        }
     }
 }
 

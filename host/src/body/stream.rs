@@ -7,7 +7,6 @@
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -15,13 +14,20 @@ use hyper::body::Incoming;
 use portcullis_core::aws_chunked::Trailer;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::payload::BodyCheck;
+use tokio::sync::Semaphore;
 
+use super::BudgetShare;
+use super::conversation::Conversation;
 use super::idle::Idle;
+use crate::clock;
 
 /// A body still on the wire. It cannot be read before its request is verified: only that tells
 /// what it has to hold to.
 #[derive(Debug)]
-pub struct PendingBody(Idle<Incoming>);
+pub struct PendingBody {
+    source: Idle<Incoming>,
+    budget: Arc<Semaphore>,
+}
 
 /// A body that is being sent on.
 #[derive(Debug)]
@@ -36,6 +42,11 @@ pub struct StreamingBody {
     /// The newest bytes, until it is known whether they are the last.
     held: Option<Bytes>,
     failure: StreamFailure,
+    /// Present if an answer may come while this is sent.
+    conversation: Option<Conversation>,
+    /// For the bytes of an event that is not complete.
+    share: BudgetShare,
+    budget: Arc<Semaphore>,
 }
 
 /// Where a failed check leaves its refusal, for whoever has to answer the agent.
@@ -61,8 +72,8 @@ impl StreamFailure {
 pub struct CutOff(Refusal);
 
 impl PendingBody {
-    pub(super) fn new(source: Incoming, idle_timeout: Duration) -> Self {
-        Self(Idle::new(source, idle_timeout))
+    pub(super) fn new(source: Idle<Incoming>, budget: Arc<Semaphore>) -> Self {
+        Self { source, budget }
     }
 }
 
@@ -70,13 +81,19 @@ impl StreamingBody {
     /// Reads a body that has to hold to `check`.
     #[must_use]
     pub fn new(body: PendingBody, check: BodyCheck) -> Self {
+        let failure = StreamFailure::default();
+        let talks = matches!(check, BodyCheck::SignedEvents(_));
+        let conversation = talks.then(|| Conversation::new(failure.clone()));
         Self {
-            source: body.0,
+            source: body.source.within(conversation.clone()),
             check: Some(check),
             unread: Bytes::new(),
             trailer: None,
             held: None,
-            failure: StreamFailure::default(),
+            failure,
+            conversation,
+            share: BudgetShare::default(),
+            budget: body.budget,
         }
     }
 
@@ -92,6 +109,12 @@ impl StreamingBody {
         self.failure.clone()
     }
 
+    /// What the answer is part of, too; to be asked for before the body is sent.
+    #[must_use]
+    pub fn conversation(&self) -> Option<Conversation> {
+        self.conversation.clone()
+    }
+
     /// Looks at what arrived and returns what of it may go on; nothing, when more has to arrive.
     fn pass(&mut self) -> Result<Bytes, Refusal> {
         let passing = match &mut self.check {
@@ -103,6 +126,12 @@ impl StreamingBody {
             // The chunks that go out are the gateway's own, and it does not write the last one
             // before the end of this body.
             Some(BodyCheck::SignedChunks(decoder)) => Some(decoder.pull(&mut self.unread)?),
+            // Likewise the envelopes, and the one that ends the stream.
+            Some(BodyCheck::SignedEvents(reader)) => {
+                let event = reader.pull(&mut self.unread, clock::now())?;
+                self.share.hold(&self.budget, reader.held())?;
+                Some(event)
+            }
             // One step behind, so that a body that ends too early never fills its announced length.
             Some(BodyCheck::Trailer(decoder)) => {
                 match decoder.push(std::mem::take(&mut self.unread))? {
@@ -123,6 +152,7 @@ impl StreamingBody {
                 self.trailer = decoder.finish()?;
                 Ok(None)
             }
+            Some(BodyCheck::SignedEvents(reader)) => reader.finish().map(|()| None),
             Some(BodyCheck::Trailer(decoder)) => {
                 let tail = decoder.finish()?;
                 let held = self.held.take().unwrap_or_default();
@@ -132,7 +162,8 @@ impl StreamingBody {
         }
     }
 
-    fn fail(&mut self, refusal: Refusal) -> CutOff {
+    /// Ends the body, which is not complete.
+    pub(crate) fn fail(&mut self, refusal: Refusal) -> CutOff {
         self.check = None;
         self.held = None;
         self.failure.set(refusal.clone());

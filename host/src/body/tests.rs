@@ -121,3 +121,73 @@ async fn trailers_are_refused() {
     let refused = Refusal::Malformed("the body has trailers".to_owned());
     assert_eq!(admitted(&[sent.as_bytes()]).await, [Err(refused)]);
 }
+
+/// The side of a conversation that says nothing.
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// Lets one side be heard for five times as long as both may be silent; `work` must not end
+/// meanwhile.
+async fn heard<T>(conversation: &Conversation, work: impl AsyncFn() -> T) {
+    let mut ticks = tokio::time::interval(SILENCE / 10);
+    let start = tokio::time::Instant::now();
+    while start.elapsed() < 5 * SILENCE {
+        tokio::select! {
+            biased;
+            _ = ticks.tick() => conversation.heard(),
+            _ = work() => panic!("ended in the middle of a conversation"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_side_may_be_silent_for_as_long_as_the_other_is_heard() {
+    let conversation = Conversation::new(StreamFailure::default());
+    let idle = Idle::new(Silent, SILENCE).within(Some(conversation.clone()));
+    let idle = tokio::sync::Mutex::new(idle);
+    heard(&conversation, async || idle.lock().await.frame().await).await;
+    let end = idle.into_inner().frame().await;
+    assert!(matches!(end, Some(Err(IdleError::Paused))));
+    assert!(conversation.last().elapsed() >= SILENCE);
+}
+
+#[tokio::test]
+async fn a_conversation_keeps_its_connection_from_counting_as_stalled() {
+    let conversation = Conversation::new(StreamFailure::default());
+    let busy = Busy::default();
+    let answer = ResponseBody::empty().within(Some(conversation.clone()));
+    let _answer = answer.guarded(busy.guard());
+    heard(&conversation, async || {
+        busy.unused_for(SILENCE, SILENCE).await;
+    })
+    .await;
+    busy.unused_for(SILENCE, SILENCE).await;
+    assert!(conversation.last().elapsed() >= SILENCE);
+}
+
+#[test]
+fn a_share_of_the_budget_is_what_is_held() {
+    let budget = Arc::new(Semaphore::new(10));
+    let mut share = BudgetShare::default();
+    for (held, left) in [(0, 10), (4, 6), (7, 3), (2, 8), (2, 8), (0, 10), (10, 0)] {
+        share.hold(&budget, held).unwrap();
+        assert_eq!(budget.available_permits(), left, "{held}");
+    }
+    let more = share.hold(&budget, 11);
+    assert_eq!(more, Err(Refusal::Overloaded("bytes in flight")));
+    drop(share);
+    assert_eq!(budget.available_permits(), 10);
+}

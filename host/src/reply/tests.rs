@@ -63,6 +63,7 @@ async fn streamed(operation: &str, status: u16, length: Option<u64>, pieces: &[&
         bytes: 0,
         passed: 0,
         withheld: None,
+        dialect: Dialect::S3,
         watch: Watch::new(expected.as_ref(), &head.into_parts().0),
         state: State::Streaming(replying),
         audit: audit.clone(),

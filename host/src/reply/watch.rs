@@ -67,6 +67,11 @@ impl Watch {
         }
     }
 
+    /// Whether the answer is a stream of events.
+    pub(super) fn is_events(&self) -> bool {
+        matches!(self.kind, Kind::Events(_))
+    }
+
     /// Takes note of bytes and gives back what may go on now.
     pub(super) fn pass(&mut self, bytes: Bytes) -> Bytes {
         match &mut self.kind {

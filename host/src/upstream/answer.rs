@@ -10,7 +10,6 @@ use portcullis_core::access::Session;
 use portcullis_core::refusal::{Delivery, Refusal};
 
 use crate::body::{Idle, ResponseBody};
-use crate::config::Limits;
 
 /// RFC 9110 §7.6.1, and what would move the agent to another endpoint or give it a state there.
 const DROPPED: [&str; 10] = [
@@ -52,11 +51,10 @@ const ERROR_BYTES: usize = 64 * 1024;
 
 /// The answer as the agent may have it.
 pub(super) async fn checked(
-    response: Response<Incoming>,
+    response: Response<Idle<Incoming>>,
     session: &Session,
-    limits: &Limits,
 ) -> Result<Response<ResponseBody>, Refusal> {
-    let (mut head, body) = response.into_parts();
+    let (mut head, mut body) = response.into_parts();
     if head.status.is_informational() {
         tracing::error!(status = %head.status, "AWS switched protocols unasked");
         return Err(Refusal::UpstreamUnreachable {
@@ -64,7 +62,6 @@ pub(super) async fn checked(
             state: Delivery::Unknown,
         });
     }
-    let mut body = Idle::new(body, limits.upstream_timeout);
     let mut ahead = Bytes::new();
     if may_be_our_fault(head.status) {
         ahead = read_ahead(&mut body).await;

@@ -5,15 +5,16 @@ use portcullis_core::access::Permit;
 use portcullis_core::call::{Call, Value};
 use portcullis_core::catalog::Catalog;
 use portcullis_core::destination::{Destination, DestinationError, Target, Variant};
+use portcullis_core::event_stream::upload::Inputs;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::sigv4::{Payload, VerifiedRequest};
+use portcullis_core::sigv4::{Payload, PayloadMode, VerifiedRequest};
 
 use super::{Bucket, Outgoing, OutgoingBody, Route, Upstream, Versions};
 use crate::body::{PendingBody, StreamingBody};
 use crate::config::Connection;
 
-/// Event streams that AWS offers over HTTP/2 only (botocore's `protocolSettings`: `h2`). Those that
-/// go both ways are refused before, because their events are signed.
+/// Event streams that AWS offers over HTTP/2 only (botocore's `protocolSettings`: `h2`), apart from
+/// those that go both ways.
 const HTTP2: [(&str, &str); 1] = [("kinesis", "SubscribeToShard")];
 
 impl Upstream {
@@ -42,28 +43,31 @@ impl Upstream {
             .embedded()
             .map(|inner| Ok((inner.clone(), self::route(connection, inner.call(), None)?)))
             .transpose()?;
-        let request = request.into_parts();
+        let request = request.into_parts(Inputs::of(Catalog::embedded(), call))?;
         let body = match (request.payload, stream, request.check) {
-            (Payload::Streamed, Some(stream), Some(check)) => {
+            (Payload::Events | Payload::Streamed, Some(stream), Some(check)) => {
                 OutgoingBody::Stream(Box::new(StreamingBody::new(stream, check)))
             }
             (Payload::Whole(bytes), None, None) => OutgoingBody::Whole(bytes),
-            (Payload::Streamed | Payload::Whole(_), _, _) => return Err(Refusal::Internal),
+            (Payload::Events | Payload::Streamed | Payload::Whole(_), _, _) => {
+                return Err(Refusal::Internal);
+            }
         };
         Ok(Outgoing {
             head: request.head,
             bucket,
             route,
             embedded,
-            versions: versions(call),
+            versions: versions(call, &request.payload_mode),
             payload_mode: request.payload_mode,
             body,
         })
     }
 }
 
-fn versions(call: &Call) -> Versions {
-    if HTTP2.contains(&(call.service(), call.operation())) {
+fn versions(call: &Call, mode: &PayloadMode) -> Versions {
+    let both_ways = *mode == PayloadMode::SignedEvents;
+    if both_ways || HTTP2.contains(&(call.service(), call.operation())) {
         Versions::Negotiated
     } else {
         Versions::One

@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use super::envelope::Enveloped;
 use super::rechunk::Rechunked;
 use crate::body::{BoxError, StreamingBody};
 
@@ -60,6 +61,7 @@ pub(super) struct Watched {
 }
 
 enum Source {
+    Enveloped(Box<Enveloped>),
     Rechunked(Box<Rechunked>),
     Stream(Box<StreamingBody>),
     Whole(Full<Bytes>),
@@ -68,6 +70,10 @@ enum Source {
 impl Watched {
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self::of(Source::Whole(Full::new(bytes)))
+    }
+
+    pub(super) fn enveloped(body: Enveloped) -> Self {
+        Self::of(Source::Enveloped(Box::new(body)))
     }
 
     pub(super) fn rechunked(body: Rechunked) -> Self {
@@ -106,6 +112,7 @@ impl Body for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let watched = self.get_mut();
         let frame = match &mut watched.body {
+            Source::Enveloped(body) => poll(&mut **body, context),
             Source::Rechunked(body) => poll(&mut **body, context),
             Source::Stream(body) => poll(&mut **body, context),
             Source::Whole(body) => poll(body, context),
@@ -121,6 +128,7 @@ impl Body for Watched {
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
+            Source::Enveloped(body) => body.is_end_stream(),
             Source::Rechunked(body) => body.is_end_stream(),
             Source::Stream(body) => body.is_end_stream(),
             Source::Whole(body) => body.is_end_stream(),
@@ -129,6 +137,7 @@ impl Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
+            Source::Enveloped(body) => body.size_hint(),
             Source::Rechunked(body) => body.size_hint(),
             Source::Stream(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),

@@ -12,11 +12,13 @@ use aws_sigv4::sign::v4;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use portcullis_core::aws_chunked::Encoder;
+use portcullis_core::event_stream::upload::EventWriter;
 use portcullis_core::interpret::Embedded;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::sigv4::{ChunkChain, PayloadMode, Scope, SigningSecret};
+use portcullis_core::sigv4::{ChunkChain, EventChain, PayloadMode, Scope, SigningSecret};
 use time::OffsetDateTime;
 
+use super::envelope::Enveloped;
 use super::progress::{Progress, Watched};
 use super::rechunk::Rechunked;
 use super::{Outgoing, OutgoingBody, Route, SignedCall};
@@ -113,8 +115,13 @@ pub(super) fn signed(
                 trailer,
             },
         ) => {
-            let encoder = Encoder::new(signing.chain(&request, &signature)?);
+            let chain = signing.seeded(&request, &signature, ChunkChain::new)?;
+            let encoder = Encoder::new(chain);
             Watched::rechunked(Rechunked::new(body, encoder, decoded_length, trailer))
+        }
+        (OutgoingBody::Stream(body), PayloadMode::SignedEvents) => {
+            let chain = signing.seeded(&request, &signature, EventChain::new)?;
+            Watched::enveloped(Enveloped::new(body, EventWriter::new(chain)))
         }
         (OutgoingBody::Stream(body), _) => Watched::stream(body),
         (OutgoingBody::Whole(bytes), _) => Watched::whole(bytes),
@@ -174,7 +181,7 @@ fn signable<'a>(mode: &PayloadMode, body: &'a OutgoingBody) -> SignableBody<'a> 
         // A streamed body without a digest is never admitted; UNSIGNED would be a lie elsewhere.
         (PayloadMode::Absent, OutgoingBody::Stream(_)) => SignableBody::Precomputed(String::new()),
         (PayloadMode::Digest(digest), _) => SignableBody::Precomputed(hex::encode(digest)),
-        (PayloadMode::SignedChunks { .. }, _) => {
+        (PayloadMode::SignedChunks { .. } | PayloadMode::SignedEvents, _) => {
             SignableBody::Precomputed(mode.word().unwrap_or_default().to_owned())
         }
         (PayloadMode::Unsigned, _) => SignableBody::UnsignedPayload,
@@ -257,8 +264,13 @@ impl Signing<'_> {
         Ok(request.uri().to_string())
     }
 
-    /// The signatures of the chunks behind a signed head.
-    fn chain(&self, request: &Request<()>, signature: &str) -> Result<ChunkChain, Refusal> {
+    /// The chain of signatures through the body behind a signed head.
+    fn seeded<T>(
+        &self,
+        request: &Request<()>,
+        signature: &str,
+        chain: impl FnOnce(&SigningSecret, &Scope, &str, &str) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let time = request.headers().get("x-amz-date");
         let time = time
             .and_then(|time| time.to_str().ok())
@@ -269,7 +281,7 @@ impl Signing<'_> {
             service: self.route.signing_name().to_owned(),
         };
         let secret = SigningSecret::new(self.credentials.secret_access_key().to_owned());
-        ChunkChain::new(&secret, &scope, time, signature)
+        chain(&secret, &scope, time, signature)
     }
 
     fn settings(&self) -> SigningSettings {

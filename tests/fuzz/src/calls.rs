@@ -153,7 +153,7 @@ fn text(request: &VerifiedRequest, name: &str) -> String {
 fn body(request: &VerifiedRequest) -> Vec<u8> {
     match request.payload() {
         Payload::Whole(bytes) => bytes.to_vec(),
-        Payload::Streamed => panic!("a body that was read is a stream"),
+        Payload::Events | Payload::Streamed => panic!("a body that was read is a stream"),
     }
 }
 

@@ -118,6 +118,71 @@ impl<'a> Events<'a> {
         }
     }
 
+    /// Checks an agent's event: nothing but what the model has, in its one form.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(super) fn check(&self, frame: &Frame) -> Result<(), Unreadable> {
+        let event = self.decode(frame)?;
+        let Event::Event { name, .. } = &event else {
+            let text = "the stream takes events of its operation only";
+            return Err(Unreadable(text.to_owned()));
+        };
+        let member = self.member(name).ok_or(Refusal::Internal)?;
+        let Shape::Structure(structure) = self.model.shape(member.shape)? else {
+            return Err(Refusal::Internal.into());
+        };
+        self.check_headers(structure, frame)
+    }
+
+    fn check_headers(&self, event: &Structure, frame: &Frame) -> Result<(), Unreadable> {
+        let modelled = |name: &str| {
+            let mut members = event.members.iter();
+            members.any(|member| member.event_header && member.name == name)
+        };
+        let known = [":content-type", ":event-type", ":message-type"];
+        let mut names = frame.headers.iter().map(|(name, _)| name.as_str());
+        if !names.all(|name| known.contains(&name) || modelled(name)) {
+            let text = "an event of the stream has a header that the model does not have";
+            return Err(Unreadable(text.to_owned()));
+        }
+        match frame.header(":content-type") {
+            None => Ok(()),
+            Some(HeaderValue::String(media)) if self.media(event)?.contains(&media.as_str()) => {
+                Ok(())
+            }
+            Some(_) => Err(Unreadable(
+                "an event of the stream is of another content type".to_owned(),
+            )),
+        }
+    }
+
+    /// What an event's payload may call itself.
+    fn media(&self, event: &Structure) -> Result<&'static [&'static str], Unreadable> {
+        let payload = event.members.iter().find(|member| member.event_payload);
+        let shape = payload.map(|member| self.model.shape(member.shape));
+        let shape = shape.transpose()?;
+        if matches!(shape, Some(Shape::Blob { .. })) {
+            return Ok(&["application/octet-stream"]);
+        }
+        if matches!(shape, Some(Shape::String { .. })) {
+            return Ok(&["text/plain"]);
+        }
+        Ok(self.document())
+    }
+
+    fn document(&self) -> &'static [&'static str] {
+        match self.protocol {
+            Protocol::Json10 => &["application/x-amz-json-1.0"],
+            Protocol::Json11 => &["application/x-amz-json-1.1"],
+            Protocol::RestJson => &["application/json"],
+            Protocol::RpcV2Cbor => &["application/cbor"],
+            Protocol::Ec2Query | Protocol::Query | Protocol::RestXml => {
+                &["application/xml", "text/xml"]
+            }
+        }
+    }
+
     fn event(&self, name: String, frame: &Frame) -> Result<Event, Unreadable> {
         if matches!(name.as_str(), "initial-request" | "initial-response") {
             let value = self.body(self.holder, &frame.payload)?;

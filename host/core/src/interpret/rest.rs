@@ -12,6 +12,7 @@ use super::text::{duplicate, quote, scalar, wrong_type};
 use crate::call::Value;
 use crate::catalog::{Location, Member, Operation, Service, Shape, Structure, TimestampFormat};
 use crate::refusal::Refusal;
+use crate::sigv4::Payload;
 
 /// A REST call's target as matched by [`Target::fit`].
 #[derive(Clone, Copy, Debug)]
@@ -253,14 +254,17 @@ fn query_scalar(
     scalar(name, shape, text, own, TimestampFormat::Iso8601)
 }
 
-/// Whether the body of such an input is a stream.
-pub(super) fn streams(service: &Service, structure: &Structure) -> bool {
-    structure
-        .payload_member()
-        .is_some_and(|member| match service.shape(member.shape) {
-            Some(Shape::Blob { streaming, .. }) => *streaming || member.streaming,
-            Some(_) | None => false,
-        })
+/// Whether the body of such an input is a stream of that kind.
+pub(super) fn streams(service: &Service, structure: &Structure, payload: &Payload) -> bool {
+    let member = structure.payload_member();
+    let shape = member.and_then(|member| Some((member, service.shape(member.shape)?)));
+    match (payload, shape) {
+        (Payload::Events, Some((_, Shape::Structure(own)))) => own.event_stream,
+        (Payload::Streamed, Some((member, Shape::Blob { streaming, .. }))) => {
+            *streaming || member.streaming
+        }
+        (Payload::Events | Payload::Streamed | Payload::Whole(_), _) => false,
+    }
 }
 
 /// A member's shape.

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::Method;
 use sha2::{Digest as _, Sha256};
 
-use super::{ChunkChain, Payload, PayloadMode, header, malformed};
+use super::{ChunkChain, EventChain, Payload, PayloadMode, header, malformed};
 use crate::aws_chunked::{self, SignedDecoder};
+use crate::event_stream::upload::EventReader;
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name;
@@ -16,6 +17,7 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
 const SIGNED_CHUNKS_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+const SIGNED_EVENTS: &str = "STREAMING-AWS4-HMAC-SHA256-EVENTS";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 const TRAILER: &str = "x-amz-trailer";
 const AWS_CHUNKED: &str = "aws-chunked";
@@ -31,8 +33,17 @@ pub enum BodyCheck {
     Nothing,
     /// The signature of each chunk, the length and the checksum.
     SignedChunks(Box<SignedDecoder>),
+    /// The signature of each event, and the model.
+    SignedEvents(Box<EventReader>),
     /// The length and the checksum.
     Trailer(Box<aws_chunked::Decoder>),
+}
+
+/// The same, as long as nobody knows which operation the events are for.
+#[derive(Debug)]
+pub(super) enum Promise {
+    Body(BodyCheck),
+    Events(Box<EventChain>),
 }
 
 /// The SHA-256 of a body that is checked while it is streamed on ([`PayloadMode::Digest`]).
@@ -82,9 +93,10 @@ pub(super) fn mode_of_url(head: &Head, service: &str) -> Result<PayloadMode, Ref
         return Ok(PayloadMode::Unsigned);
     }
     let mode = mode(head, service)?;
-    if mode.is_framed() {
+    if mode.is_framed() || mode == PayloadMode::SignedEvents {
         return Err(Refusal::Unsupported(
-            "aws-chunked bodies are not taken with presigned URLs; send the body as it is"
+            "signed streams and aws-chunked bodies are not taken with presigned URLs; send the \
+             body as it is"
                 .to_owned(),
         ));
     }
@@ -101,6 +113,7 @@ pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
         Some(UNSIGNED) => s3_over_tls(head, service, UNSIGNED).map(|()| PayloadMode::Unsigned),
         Some(UNSIGNED_TRAILER) => unsigned_trailer(head, service),
         Some(word @ (SIGNED_CHUNKS | SIGNED_CHUNKS_TRAILER)) => signed_chunks(head, service, word),
+        Some(SIGNED_EVENTS) => Ok(PayloadMode::SignedEvents),
         Some(value) if value.starts_with("STREAMING-") => Err(unsupported_streaming(value)),
         Some(value) => lower_hex(value).map(PayloadMode::Digest).ok_or_else(|| {
             malformed("`x-amz-content-sha256` is neither 64 lower-case hex digits nor a known word")
@@ -108,7 +121,10 @@ pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
     }?;
     match &mode {
         PayloadMode::SignedChunks { .. } | PayloadMode::UnsignedTrailer { .. } => {}
-        PayloadMode::Absent | PayloadMode::Digest(_) | PayloadMode::Unsigned => {
+        PayloadMode::Absent
+        | PayloadMode::Digest(_)
+        | PayloadMode::SignedEvents
+        | PayloadMode::Unsigned => {
             refuse_stray_framing(head)?;
         }
     }
@@ -125,6 +141,7 @@ impl PayloadMode {
             Self::SignedChunks {
                 trailer: Some(_), ..
             } => Some(SIGNED_CHUNKS_TRAILER),
+            Self::SignedEvents => Some(SIGNED_EVENTS),
             Self::Unsigned => Some(UNSIGNED),
             Self::UnsignedTrailer { .. } => Some(UNSIGNED_TRAILER),
         }
@@ -135,7 +152,7 @@ impl PayloadMode {
     pub fn is_framed(&self) -> bool {
         match self {
             Self::SignedChunks { .. } | Self::UnsignedTrailer { .. } => true,
-            Self::Absent | Self::Digest(_) | Self::Unsigned => false,
+            Self::Absent | Self::Digest(_) | Self::SignedEvents | Self::Unsigned => false,
         }
     }
 }
@@ -146,13 +163,13 @@ pub(super) fn signed_hash(
     payload: &Payload,
 ) -> Result<Cow<'static, str>, Refusal> {
     match (mode, mode.word(), payload) {
-        (_, Some(word), Payload::Streamed | Payload::Whole(_)) => Ok(Cow::Borrowed(word)),
+        (_, Some(word), _) => Ok(Cow::Borrowed(word)),
         (PayloadMode::Digest(digest), None, Payload::Streamed | Payload::Whole(_)) => {
             Ok(Cow::Owned(hex::encode(digest)))
         }
         (_, None, Payload::Whole(bytes)) => Ok(Cow::Owned(hex::encode(Sha256::digest(bytes)))),
         // The signature covers bytes nobody has seen: there is nothing to check it against.
-        (_, None, Payload::Streamed) => Err(Refusal::Internal),
+        (_, None, Payload::Events | Payload::Streamed) => Err(Refusal::Internal),
     }
 }
 
@@ -172,6 +189,7 @@ impl BodyCheck {
                 let decoder = SignedDecoder::new(chain(), *decoded_length, *trailer);
                 Self::SignedChunks(Box::new(decoder))
             }
+            PayloadMode::SignedEvents => return Err(Refusal::Internal),
             PayloadMode::UnsignedTrailer {
                 decoded_length,
                 trailer,
@@ -195,6 +213,8 @@ impl BodyCheck {
                 while !decoder.pull(&mut wire)?.is_empty() {}
                 decoder.finish().map(drop)
             }
+            // Events are looked at one by one, each when it arrives.
+            Self::SignedEvents(_) => Err(Refusal::Internal),
             Self::Trailer(mut decoder) => {
                 decoder.push(bytes.clone())?;
                 decoder.finish().map(drop)
@@ -306,9 +326,7 @@ pub(super) fn plain_number(text: &str) -> Option<u64> {
 }
 
 fn unsupported_streaming(value: &str) -> Refusal {
-    let advice = if value.contains("EVENTS") {
-        "signed event streams are not taken; use an operation without a request stream"
-    } else if value.contains("ECDSA") {
+    let advice = if value.contains("ECDSA") {
         "Signature Version 4A is not taken; call a single region"
     } else {
         "this form of `x-amz-content-sha256` is not known; send the body's SHA-256"

@@ -11,7 +11,7 @@ use crate::s3_name;
 
 /// What AWS allows for S3, and "in most cases" for everything else.
 const S3_SKEW: Duration = Duration::minutes(15);
-const SKEW: Duration = Duration::minutes(5);
+pub(super) const SKEW: Duration = Duration::minutes(5);
 
 /// The instant, and its ISO 8601 basic form that the string to sign holds.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ impl SigningTime {
         })
     }
 
+    /// When it is.
+    pub(super) fn instant(&self) -> OffsetDateTime {
+        self.instant
+    }
+
     /// `YYYYMMDDTHHMMSSZ`.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -95,12 +100,29 @@ impl SigningTime {
                 ended: format_basic((self.instant + lifetime).to_offset(UtcOffset::UTC)),
             }),
             Some(_) if age >= -skew => Ok(()),
-            None if age.abs() <= skew => Ok(()),
-            Some(_) | None => Err(Refusal::ClockSkew {
-                signed: self.text.clone(),
-                now: format_basic(now.to_offset(UtcOffset::UTC)),
-            }),
+            Some(_) => Err(skewed(self.instant, now)),
+            None => check_skew(self.instant, skew, now),
         }
+    }
+}
+
+/// Whether what was signed at `instant` is near enough to `now`.
+pub(super) fn check_skew(
+    instant: OffsetDateTime,
+    skew: Duration,
+    now: OffsetDateTime,
+) -> Result<(), Refusal> {
+    if (now - instant).abs() <= skew {
+        Ok(())
+    } else {
+        Err(skewed(instant, now))
+    }
+}
+
+fn skewed(instant: OffsetDateTime, now: OffsetDateTime) -> Refusal {
+    Refusal::ClockSkew {
+        signed: format_basic(instant.to_offset(UtcOffset::UTC)),
+        now: format_basic(now.to_offset(UtcOffset::UTC)),
     }
 }
 
@@ -116,7 +138,7 @@ fn parse_date(text: &str) -> Result<OffsetDateTime, Refusal> {
 }
 
 /// ISO 8601 basic format in UTC, zero-padded.
-fn parse_basic(text: &str) -> Option<OffsetDateTime> {
+pub(super) fn parse_basic(text: &str) -> Option<OffsetDateTime> {
     let shaped = text.len() == "YYYYMMDDTHHMMSSZ".len()
         && text
             .bytes()
@@ -129,7 +151,7 @@ fn parse_basic(text: &str) -> Option<OffsetDateTime> {
     Some(parsed.assume_utc())
 }
 
-fn format_basic(instant: OffsetDateTime) -> String {
+pub(super) fn format_basic(instant: OffsetDateTime) -> String {
     let (date, time) = (instant.date(), instant.time());
     format!(
         "{:04}{:02}{:02}T{:02}{:02}{:02}Z",

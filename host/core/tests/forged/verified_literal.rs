@@ -11,7 +11,7 @@ fn forge(head: Head, scope: Scope) -> VerifiedRequest {
         payload_mode: PayloadMode::Absent,
         access_key_id: String::new(),
         session_token: None,
-        check: None,
+        promise: None,
     }
 }
 

@@ -31,6 +31,7 @@ fn check(mode: &PayloadMode) -> BodyCheck {
             let decoder = SignedDecoder::new(chain(), *decoded_length, *trailer);
             BodyCheck::SignedChunks(Box::new(decoder))
         }
+        PayloadMode::SignedEvents => panic!("events, which are tested with both sides at once"),
         PayloadMode::Unsigned => BodyCheck::Nothing,
         PayloadMode::UnsignedTrailer {
             decoded_length,
@@ -206,7 +207,8 @@ async fn signed_chunks_are_signed_anew_with_the_gateways_credential() {
         let signed = SignedRequest::parse(head).unwrap();
         let secret = SigningSecret::new(SECRET.to_owned());
         let verified = signed.verify(&secret, Payload::Streamed, now()).unwrap();
-        let Some(BodyCheck::SignedChunks(mut decoder)) = verified.into_parts().check else {
+        let Some(BodyCheck::SignedChunks(mut decoder)) = verified.into_parts(None).unwrap().check
+        else {
             panic!("not sent in signed chunks");
         };
         let (mut wire, mut arrived) = (seen, Vec::new());

@@ -61,19 +61,35 @@ fn payload(input: &Input<'_>, member: &Member) -> Result<Option<Value>, Refusal>
     match shape {
         Shape::Blob { streaming, .. } => match input.payload {
             Payload::Streamed if *streaming || member.streaming => Ok(Some(Value::Stream)),
-            Payload::Streamed => Err(Input::not_streamed()),
+            Payload::Events | Payload::Streamed => Err(Input::not_streamed()),
             Payload::Whole(bytes) => Ok(Some(Value::Blob(bytes.clone()))),
         },
         Shape::String { .. } => text(input.whole()?).map(Some),
-        Shape::Structure(structure) if structure.event_stream => Err(Refusal::Unsupported(
-            "event streams in requests are not supported by this gateway".to_owned(),
-        )),
+        Shape::Structure(structure) if structure.event_stream => events(input).map(Some),
         Shape::Document | Shape::List { .. } | Shape::Map { .. } | Shape::Structure(_) => {
             modelled(input, member)
         }
         Shape::Boolean | Shape::Float | Shape::Integer | Shape::Timestamp(_) => {
             Err(Refusal::Internal)
         }
+    }
+}
+
+/// A stream of events, which is read while it passes.
+fn events(input: &Input<'_>) -> Result<Value, Refusal> {
+    opaque(input)?;
+    if !matches!(input.payload, Payload::Events) {
+        return Err(Refusal::Unsupported(
+            "the events of a request must be signed; send `x-amz-content-sha256: \
+             STREAMING-AWS4-HMAC-SHA256-EVENTS`"
+                .to_owned(),
+        ));
+    }
+    match media_type(header(input.head, "content-type")?).as_deref() {
+        None | Some("application/vnd.amazon.eventstream") => Ok(Value::Stream),
+        Some(_) => Err(Refusal::Ambiguous(
+            "the content type is not that of an event stream".to_owned(),
+        )),
     }
 }
 

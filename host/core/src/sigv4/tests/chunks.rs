@@ -22,7 +22,7 @@ fn body(head: &Head, trailer: Option<&Trailer>) -> Bytes {
 
 fn verify(head: Head, payload: Payload) -> Result<VerifiedParts, Refusal> {
     let signed = SignedRequest::parse(head)?;
-    Ok(signed.verify(&secret(), payload, now())?.into_parts())
+    signed.verify(&secret(), payload, now())?.into_parts(None)
 }
 
 fn crc32() -> Trailer {

@@ -47,7 +47,6 @@ fn payload_modes_are_taken_only_where_they_are_safe() {
     for value in [
         "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
         "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
-        "STREAMING-AWS4-HMAC-SHA256-EVENTS",
         "STREAMING-UNSIGNED-PAYLOAD-TRAILER2",
         "STREAMING-",
     ] {
