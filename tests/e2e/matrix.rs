@@ -1,41 +1,110 @@
-//! Tools with signers of their own store and fetch objects through the gateway, and the bytes that
-//! come back are the bytes that went in.
+//! Clients store and fetch objects through the gateway, and the bytes that come back are the bytes
+//! that went in: each by the gateway's endpoint, and each by its proxy with AWS's own host names.
 //!
-//! They know nothing of web identity: each is given the keys that an agent's SDK would have got.
-//! What each needs beside them stands at its test.
+//! Here are tools with signers of their own; `sdks` has what an SDK signs, `presigned` the URLs that
+//! clients hand to others. What each tool needs beside its keys stands at its test.
 
-use std::collections::BTreeSet;
+mod presigned;
+mod sdks;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use crate::fixture::client::{Agent, assert_all_ok, run, value};
-use crate::fixture::gateway::{Gateway, Setting};
-use crate::fixture::recorder::Recorder;
+use sha2::{Digest as _, Sha256};
+
+use crate::fixture::client::Agent;
 use crate::fixture::sign::Session;
-use crate::fixture::{POWER, child, issuer, place, recorder_connection, stage};
+use crate::fixture::{POWER, child, place, stage};
 
 /// Empty, one byte, odd, and large enough that every tool sends it in parts.
 const SIZES: [usize; 4] = [0, 1, 64 * 1024 - 1, 20 << 20];
-/// Random keys that botocore signs.
-const KEYS: usize = 10_000;
+/// By the endpoint alone: from the tunnel's end on, both ways are one.
+const LARGE: usize = 256 << 20;
+/// The file that a part of is asked for.
+const RANGED: &str = "65535";
+/// As a file, as a key and, percent-encoded, as a path.
+const ODD_NAME: &str = "é 日本 +&=%2F'()!~@.txt";
+const ODD_PATH: &str = "%C3%A9%20%E6%97%A5%E6%9C%AC%20%2B%26%3D%252F%27%28%29%21~%40.txt";
 
-/// Files to send, and where they come back to.
+/// How a client comes to the gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Way {
+    /// It is told the gateway's address and names the bucket in the path, because that is an IP.
+    Endpoint,
+    /// It calls AWS's hosts and is told of a proxy.
+    Proxy,
+}
+
+impl Way {
+    fn agent(self) -> Agent {
+        let stage = stage();
+        match self {
+            Self::Endpoint => stage.agent("agent-power", POWER),
+            Self::Proxy => Agent::proxied(&stage.gateway, POWER, &stage.idp.token("agent-power")),
+        }
+    }
+
+    /// Where S3 is.
+    fn s3(self) -> String {
+        match self {
+            Self::Endpoint => stage().gateway.url(),
+            Self::Proxy => "https://s3.us-east-1.amazonaws.com".to_owned(),
+        }
+    }
+
+    /// A name for what a test makes, of this way's own.
+    fn name(self, name: &str) -> String {
+        match self {
+            Self::Endpoint => name.to_owned(),
+            Self::Proxy => format!("{name}-by-proxy"),
+        }
+    }
+
+    fn bucket(self, name: &str) -> String {
+        let name = self.name(name);
+        let agent = stage().agent("agent-power", POWER);
+        agent.cli_json(&["s3", "mb", &format!("s3://{name}")]);
+        name
+    }
+
+    /// A program with an agent's keys in its environment.
+    fn tool(self, program: &str, home: &Path, session: &Session) -> Command {
+        let mut command = child::command(program);
+        command
+            .env("HOME", home)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", &session.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &session.secret)
+            .env("AWS_SESSION_TOKEN", &session.token);
+        if self == Self::Proxy {
+            command.env("HTTPS_PROXY", format!("http://{}", stage().gateway.proxy()));
+        }
+        command
+    }
+}
+
+/// Files to send, and where they come back to; removed at the end, for they are large.
 struct Files {
     directory: PathBuf,
     names: Vec<String>,
 }
 
 impl Files {
-    fn new(name: &str) -> Self {
-        let directory = place::directory(name);
+    fn new(way: Way) -> Self {
+        let directory = place::directory("matrix");
         let up = directory.join("up");
         fs::create_dir(&up).unwrap();
         fs::create_dir(directory.join("down")).unwrap();
-        let names = SIZES.map(|size| size.to_string()).to_vec();
-        for (name, size) in names.iter().zip(SIZES) {
+        let mut sizes = SIZES.to_vec();
+        sizes.extend((way == Way::Endpoint).then_some(LARGE));
+        let mut names: Vec<_> = sizes.iter().map(ToString::to_string).collect();
+        for (name, size) in names.iter().zip(sizes) {
             fs::write(up.join(name), noise(size)).unwrap();
         }
+        fs::write(up.join(ODD_NAME), noise(100)).unwrap();
+        names.push(ODD_NAME.to_owned());
         Self { directory, names }
     }
 
@@ -49,14 +118,29 @@ impl Files {
 
     /// Every file came back as it went.
     fn assert_same(&self) {
-        for name in &self.names {
-            let same = fs::read(self.up(name)).unwrap() == fs::read(self.down(name)).unwrap();
-            assert!(same, "{name} came back changed");
-        }
+        self.names
+            .iter()
+            .for_each(|name| self.assert_same_file(name));
+    }
+
+    fn assert_same_file(&self, name: &str) {
+        let same = fs::read(self.up(name)).unwrap() == fs::read(self.down(name)).unwrap();
+        assert!(same, "{name} came back changed");
+    }
+
+    /// The second thousand of the bytes of [`RANGED`].
+    fn range(&self) -> Vec<u8> {
+        fs::read(self.up(RANGED)).unwrap()[1000..2000].to_vec()
     }
 }
 
-/// Bytes that repeat nowhere near a chunk's size.
+impl Drop for Files {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.directory));
+    }
+}
+
+/// Bytes whose period no chunk or part is a multiple of.
 fn noise(size: usize) -> Vec<u8> {
     let mut state = size as u64 | 1;
     let mut next = || {
@@ -65,7 +149,18 @@ fn noise(size: usize) -> Vec<u8> {
             .wrapping_add(1);
         (state >> 56) as u8
     };
-    (0..size).map(|_| next()).collect()
+    let period: Vec<u8> = (0..size.min(1_048_573)).map(|_| next()).collect();
+    let mut noise = Vec::with_capacity(size);
+    while noise.len() < size {
+        let left = period.len().min(size - noise.len());
+        noise.extend_from_slice(&period[..left]);
+    }
+    noise
+}
+
+fn digest(file: &str) -> String {
+    let digest = Sha256::digest(fs::read(file).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn session() -> Session {
@@ -74,20 +169,11 @@ fn session() -> Session {
         .session(POWER, &stage().idp.token("agent-power"))
 }
 
-/// A program with an agent's keys in its environment.
-fn tool(name: &str, home: &Path, session: &Session) -> Command {
-    let mut command = child::command(name);
-    command
-        .env("HOME", home)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", &session.access_key_id)
-        .env("AWS_SECRET_ACCESS_KEY", &session.secret)
-        .env("AWS_SESSION_TOKEN", &session.token);
-    command
+fn ca() -> String {
+    stage().gateway.ca().display().to_string()
 }
 
-fn succeeds(mut command: Command) -> String {
+fn output(mut command: Command) -> (String, Output) {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -96,32 +182,31 @@ fn succeeds(mut command: Command) -> String {
     let child = child::spawn(command).unwrap_or_else(|error| {
         panic!("{shown} does not start ({error}): run `cargo xtask setup`")
     });
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{shown}\n{text}\n{errors}");
-    text
+    (shown, child.wait_with_output().unwrap())
 }
 
-fn bucket(name: &str) {
-    let agent = stage().agent("agent-power", POWER);
-    agent.cli_json(&["s3", "mb", &format!("s3://{name}")]);
+fn succeeds(command: Command) -> Vec<u8> {
+    let (shown, output) = output(command);
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{shown}\n{text}\n{errors}");
+    output.stdout
 }
 
 /// It needs `--ca-cert`: it does not start where `AWS_CA_BUNDLE` is set. Small files go unsigned,
 /// large ones in signed parts. `--s3-no-head`: moto does not know version `null`, AWS does.
-#[test]
-fn rclone_stores_and_fetches_objects() {
-    let files = Files::new("rclone");
-    let session = session();
-    bucket("rclone");
-    let ca = stage().gateway.ca().display().to_string();
-    let remote = format!(
-        ":s3,provider=Other,env_auth=true,region=us-east-1,endpoint='{}':rclone/a b",
-        stage().gateway.url()
-    );
-    let copy = |from: &str, to: &str| {
-        let mut command = tool("rclone", &files.directory, &session);
+fn rclone(way: Way) {
+    let files = Files::new(way);
+    let (session, bucket, ca) = (session(), way.bucket("rclone"), ca());
+    let remote = match way {
+        Way::Endpoint => format!("provider=Other,endpoint='{}'", way.s3()),
+        Way::Proxy => "provider=AWS,force_path_style=false".to_owned(),
+    };
+    let remote = format!(":s3,env_auth=true,region=us-east-1,{remote}:{bucket}/a b");
+    let rclone = |arguments: &[&str]| {
+        let mut command = way.tool("rclone", &files.directory, &session);
         command.args(["--ca-cert", &ca, "--config", "/dev/null", "--retries", "1"]);
         command.args([
             "--s3-no-head",
@@ -129,56 +214,92 @@ fn rclone_stores_and_fetches_objects() {
             "--s3-upload-cutoff",
             "5M",
         ]);
-        command.args(["copy", from, to]);
-        succeeds(command);
+        command.args(arguments);
+        succeeds(command)
     };
-    copy(&files.up(""), &remote);
-    copy(&remote, &files.down(""));
+    rclone(&["copy", &files.up(""), &remote]);
+    let copied = format!("{remote} copied");
+    rclone(&["copy", &remote, &copied]);
+    rclone(&["copy", &copied, &files.down("")]);
     files.assert_same();
+    let object = format!("{remote}/{RANGED}");
+    let range = rclone(&["cat", "--offset", "1000", "--count", "1000", &object]);
+    assert!(range == files.range(), "{} bytes", range.len());
+    rclone(&["purge", &remote]);
+    rclone(&["purge", &copied]);
 }
 
-/// It signs each body whole. Over an address it must be told to put the bucket into the path.
 #[test]
-fn s3cmd_stores_and_fetches_objects() {
-    let files = Files::new("s3cmd");
-    let session = session();
-    let (host, ca) = (
-        stage().gateway.host(),
-        stage().gateway.ca().display().to_string(),
-    );
+fn rclone_stores_and_fetches_objects() {
+    rclone(Way::Endpoint);
+}
+
+#[test]
+fn rclone_stores_and_fetches_objects_by_way_of_the_proxy() {
+    rclone(Way::Proxy);
+}
+
+/// It signs each body whole. Over an address it must be told to put the bucket into the path; of a
+/// proxy it reads in its own file.
+fn s3cmd(way: Way) {
+    let files = Files::new(way);
+    let (session, ca, host) = (session(), ca(), stage().gateway.host());
+    let settings = files.directory.join("settings");
+    let bucket = format!("s3://{}", way.name("s3cmd"));
+    let proxy = stage().gateway.proxy();
+    let text = match way {
+        Way::Endpoint => format!("host_base = {host}\nhost_bucket = {host}\n"),
+        Way::Proxy => format!(
+            "proxy_host = {}\nproxy_port = {}\n",
+            proxy.ip(),
+            proxy.port()
+        ),
+    };
+    fs::write(&settings, format!("[default]\n{text}")).unwrap();
     let token = format!("--access_token={}", session.token);
     let s3cmd = |arguments: &[&str]| {
-        let mut command = tool("s3cmd", &files.directory, &session);
-        command.args(["--config=/dev/null", "--no-progress", "--region=us-east-1"]);
-        command.args([format!("--host={host}"), format!("--host-bucket={host}")]);
-        command.args([format!("--ca-certs={ca}"), token.clone()]);
+        let mut command = way.tool("s3cmd", &files.directory, &session);
+        command.arg(format!("--config={}", settings.display()));
+        command.args(["--no-progress", "--region=us-east-1", &token]);
+        command.arg(format!("--ca-certs={ca}"));
         command.arg(format!("--access_key={}", session.access_key_id));
         command.arg(format!("--secret_key={}", session.secret));
-        succeeds({
-            command.args(arguments);
-            command
-        })
+        command.args(arguments);
+        String::from_utf8(succeeds(command)).unwrap()
     };
-    s3cmd(&["mb", "s3://s3cmd"]);
+    s3cmd(&["mb", &bucket]);
     for name in &files.names {
-        s3cmd(&["put", &files.up(name), &format!("s3://s3cmd/{name}")]);
-        s3cmd(&["get", &format!("s3://s3cmd/{name}"), &files.down(name)]);
+        let object = format!("{bucket}/{name}");
+        s3cmd(&["put", &files.up(name), &object]);
+        s3cmd(&["get", &object, &files.down(name)]);
     }
     files.assert_same();
-    s3cmd(&["del", "s3://s3cmd/1"]);
-    assert!(!s3cmd(&["ls", "s3://s3cmd"]).contains("s3://s3cmd/1\n"));
+    let (object, copy) = (format!("{bucket}/{ODD_NAME}"), format!("{bucket}/{RANGED}"));
+    s3cmd(&["cp", &object, &copy]);
+    s3cmd(&["get", "--force", &copy, &files.down(ODD_NAME)]);
+    files.assert_same_file(ODD_NAME);
+    s3cmd(&["del", &format!("{bucket}/1")]);
+    assert!(!s3cmd(&["ls", &bucket]).contains("/1\n"));
+    s3cmd(&["del", "--recursive", "--force", &bucket]);
+}
+
+#[test]
+fn s3cmd_stores_and_fetches_objects() {
+    s3cmd(Way::Endpoint);
+}
+
+#[test]
+fn s3cmd_stores_and_fetches_objects_by_way_of_the_proxy() {
+    s3cmd(Way::Proxy);
 }
 
 /// A repository is made, filled, checked and restored.
-#[test]
-fn restic_backs_up_and_restores() {
-    let files = Files::new("restic");
-    let session = session();
-    bucket("restic");
-    let ca = stage().gateway.ca().display().to_string();
-    let repository = format!("s3:{}/restic/repository", stage().gateway.url());
+fn restic(way: Way) {
+    let files = Files::new(way);
+    let (session, bucket, ca) = (session(), way.bucket("restic"), ca());
+    let repository = format!("s3:{}/{bucket}/repository", way.s3());
     let restic = |arguments: &[&str]| {
-        let mut command = tool("restic", &files.directory, &session);
+        let mut command = way.tool("restic", &files.directory, &session);
         command.env("RESTIC_PASSWORD", "not a secret");
         command.current_dir(files.directory.join("up"));
         command
@@ -193,109 +314,64 @@ fn restic_backs_up_and_restores() {
     files.assert_same();
 }
 
-/// This version adds neither the digest, which S3 requires, nor the token: both are its user's.
 #[test]
-fn curl_stores_and_fetches_objects() {
-    let files = Files::new("curl");
-    let session = session();
-    bucket("curl");
-    let (url, ca) = (
-        stage().gateway.url(),
-        stage().gateway.ca().display().to_string(),
-    );
-    let curl = |arguments: &[&str]| {
-        let mut command = tool("curl", &files.directory, &session);
+fn restic_backs_up_and_restores() {
+    restic(Way::Endpoint);
+}
+
+#[test]
+fn restic_backs_up_and_restores_by_way_of_the_proxy() {
+    restic(Way::Proxy);
+}
+
+/// This version adds neither the digest, which S3 requires, nor the token: both are its user's.
+fn curl(way: Way) {
+    let files = Files::new(way);
+    let (session, bucket, ca) = (session(), way.bucket("curl"), ca());
+    let curl = |digest: &str, arguments: &[&str]| {
+        let mut command = way.tool("curl", &files.directory, &session);
         command.args(["--silent", "--show-error", "--fail", "--cacert", &ca]);
         command.args(["--aws-sigv4", "aws:amz:us-east-1:s3"]);
-        command.args([
-            "--user",
-            &format!("{}:{}", session.access_key_id, session.secret),
-        ]);
-        command.args([
-            "--header",
-            &format!("x-amz-security-token: {}", session.token),
-        ]);
-        command.args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]);
-        succeeds({
-            command.args(arguments);
-            command
-        })
+        let user = format!("{}:{}", session.access_key_id, session.secret);
+        command.args(["--user", &user]);
+        let token = format!("x-amz-security-token: {}", session.token);
+        command.args(["--header", &token]);
+        let digest = format!("x-amz-content-sha256: {digest}");
+        command.args(["--header", &digest]).args(arguments);
+        succeeds(command)
+    };
+    let bucket = match way {
+        Way::Endpoint => format!("{}/{bucket}", way.s3()),
+        Way::Proxy => format!("https://{bucket}.s3.us-east-1.amazonaws.com"),
     };
     for name in &files.names {
-        let object = format!("{url}/curl/{name}");
-        curl(&["--upload-file", &files.up(name), &object]);
-        curl(&["--output", &files.down(name), &object]);
+        let path = if name == ODD_NAME { ODD_PATH } else { name };
+        let (up, object) = (files.up(name), format!("{bucket}/{path}"));
+        let signed = digest(&up);
+        for digest in ["UNSIGNED-PAYLOAD", &signed] {
+            curl(digest, &["--upload-file", &up, &object]);
+            curl(
+                "UNSIGNED-PAYLOAD",
+                &["--output", &files.down(name), &object],
+            );
+            files.assert_same_file(name);
+        }
     }
-    files.assert_same();
-}
-
-/// Checksums of every kind behind the body, bodies that are signed or not, ranges, copies, parts,
-/// an upload given up, and an answer that is an event stream.
-#[test]
-fn boto3_does_everything_with_objects() {
-    let agent = stage().agent("agent-power", POWER);
-    let lines = run(agent.script("matrix.py", "objects", "boto-matrix"));
-    assert_all_ok(&lines);
-    assert!(lines.len() > 30, "{}", lines.len());
-    assert!(value(&lines, "select").as_str().unwrap().contains('2'));
-}
-
-#[test]
-fn the_cli_stores_and_fetches_a_quarter_of_a_gibibyte() {
-    let files = place::directory("large");
-    let (up, down) = (files.join("up"), files.join("down"));
-    fs::write(&up, noise(256 << 20)).unwrap();
-    let agent = stage().agent("agent-power", POWER);
-    bucket("large");
-    agent.cli_json(&["s3", "cp", up.to_str().unwrap(), "s3://large/object"]);
-    agent.cli_json(&["s3", "cp", "s3://large/object", down.to_str().unwrap()]);
-    assert!(
-        fs::read(up).unwrap() == fs::read(down).unwrap(),
-        "it came back changed"
+    let object = format!("{bucket}/{RANGED}");
+    curl(
+        "UNSIGNED-PAYLOAD",
+        &["--upload-file", &files.up(RANGED), &object],
     );
-    agent.cli_json(&["s3", "rm", "s3://large/object"]);
-    fs::remove_dir_all(files).unwrap();
+    let range = curl("UNSIGNED-PAYLOAD", &["--range", "1000-1999", &object]);
+    assert!(range == files.range(), "{} bytes", range.len());
 }
 
-/// SIG-20: the gateway takes what botocore signed, and AWS sees exactly those bytes. A gateway of
-/// its own, whose log is not in the way of others.
 #[test]
-fn random_keys_arrive_as_botocore_signed_them() {
-    let recorder = Recorder::start();
-    let gateway = Gateway::start(Setting {
-        name: "keys",
-        connections: vec![recorder_connection("keys", "400000000003", &recorder.url())],
-        issuers: vec![issuer(stage().idp.certified())],
-        policies: vec![(
-            "keys.cedar",
-            "@id(\"reads\") permit (principal, action == Action::\"s3:GetObject\", resource);"
-                .to_owned(),
-        )],
-        environment: stage().moto.gateway_environment(),
-        ..Setting::default()
-    });
-    let role = "arn:aws:iam::400000000003:role/agent";
-    let agent = Agent::new(&gateway, role, &stage().idp.token("agent-ci"));
-    let script = agent.script("matrix.py", "keys", &format!("bucket:{KEYS}"));
-    let lines = run(script);
-    assert_all_ok(&lines);
-    let signed: BTreeSet<String> = lines
-        .iter()
-        .map(|line| format!("GET {} HTTP/1.1", line["path"].as_str().unwrap()))
-        .collect();
-    let arrived: BTreeSet<String> = recorder
-        .requests()
-        .into_iter()
-        .map(|request| request.line)
-        .collect();
-    assert_eq!(signed.len(), KEYS);
-    assert!(
-        arrived == signed,
-        "{:?}",
-        arrived
-            .symmetric_difference(&signed)
-            .take(5)
-            .collect::<Vec<_>>()
-    );
-    assert_eq!(recorder.requests().len(), KEYS);
+fn curl_stores_and_fetches_objects() {
+    curl(Way::Endpoint);
+}
+
+#[test]
+fn curl_stores_and_fetches_objects_by_way_of_the_proxy() {
+    curl(Way::Proxy);
 }

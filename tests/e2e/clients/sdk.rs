@@ -4,6 +4,8 @@
 //! The number of attempts is the largest `attempt=` that left this process, seen by an interceptor.
 #![expect(clippy::print_stdout, reason = "its output is what the tests read")]
 
+mod matrix;
+
 use std::env;
 use std::error::Error;
 use std::sync::Arc;
@@ -22,7 +24,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     CompletedMultipartUpload, CompletedPart, Delete, Object, ObjectIdentifier,
 };
-use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -35,11 +39,14 @@ async fn main() -> Result<()> {
     let [_, scenario, prefix] = arguments.as_slice() else {
         bail!("usage: rust_sdk SCENARIO PREFIX");
     };
-    let https = Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::AwsLc,
-        ))
-        .build_https();
+    let https = Builder::new().build_with_connector_fn(|settings, runtime| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector
+            .set_connector_settings(settings.cloned())
+            .set_sleep_impl(runtime.and_then(RuntimeComponents::sleep_impl));
+        let provider = Provider::Rustls(CryptoMode::AwsLc);
+        connector.tls_provider(provider).build()
+    });
     let config = aws_config::defaults(BehaviorVersion::latest())
         .http_client(https)
         .load()
@@ -56,6 +63,8 @@ async fn main() -> Result<()> {
             Ok(())
         }
         "objects" => objects(&config, &attempts, prefix).await,
+        "matrix" => matrix::objects(&config, prefix).await,
+        "presign" => matrix::presign(&config, prefix).await,
         "denied" => denied(&config, &attempts, prefix).await,
         other => bail!("no scenario {other}"),
     }
