@@ -16,11 +16,14 @@
 mod answers;
 mod calls;
 mod chunked;
+mod edit;
 mod events;
 mod framing;
 mod oracle;
+mod presigned;
 mod request;
 mod signature;
+mod signed_chunks;
 
 /// The gateway's own file: its crate would bring the Wasm compiler into an instrumented build.
 #[path = "../../../host/src/listener/framing.rs"]
@@ -47,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("answers", answers::check),
     ("cbor", calls::cbor),
     ("chunked", chunked::check),
@@ -55,10 +58,12 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("events", events::check),
     ("framing", framing::check),
     ("json", calls::json),
+    ("presigned", presigned::check),
     ("query", calls::query),
     ("rest-json", calls::rest_json),
     ("rest-xml", calls::rest_xml),
     ("signature", signature::check),
+    ("signed-chunks", signed_chunks::check),
 ];
 
 /// The target of that name.

@@ -12,19 +12,26 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use portcullis_core::head::Head;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{Payload, SignedRequest, SigningSecret, VerifiedRequest};
 use time::OffsetDateTime;
 
-const SECRET: &str = "not-a-real-secret";
-const NOW: i64 = 1_767_323_045;
+/// All but unreserved characters (RFC 3986 §2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+pub(crate) const SECRET: &str = "not-a-real-secret";
+pub(crate) const NOW: i64 = 1_767_323_045;
 
 /// A request in pieces.
 #[derive(Clone, Debug)]
@@ -76,6 +83,43 @@ impl Request {
 
     /// The same request with the headers of a signature, if the signer can sign it.
     pub(crate) fn sign(mut self) -> Option<Self> {
+        let body = self.body.clone();
+        let body = SignableBody::Bytes(&body);
+        let instructions = self.instructions(body, settings(&self.service))?;
+        for (name, value) in instructions.headers() {
+            let name: HeaderName = name.parse().ok()?;
+            self.head.headers.append(name, value.parse().ok()?);
+        }
+        Some(self)
+    }
+
+    /// The same request with a signature in its query that lasts a minute, if the signer can sign it.
+    pub(crate) fn presign(&self) -> Option<Self> {
+        let mut settings = settings(&self.service);
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(60));
+        let body = match self.service.as_str() {
+            "s3" => SignableBody::UnsignedPayload,
+            _ => SignableBody::Bytes(&self.body),
+        };
+        let instructions = self.instructions(body, settings)?;
+        let mut query: Vec<String> = self.head.query.iter().cloned().collect();
+        for (name, value) in instructions.params() {
+            query.push(format!(
+                "{name}={}",
+                percent_encode(value.as_bytes(), ESCAPED)
+            ));
+        }
+        let mut signed = self.clone();
+        signed.head.query = Some(query.join("&"));
+        Some(signed)
+    }
+
+    fn instructions(
+        &self,
+        body: SignableBody<'_>,
+        settings: SigningSettings,
+    ) -> Option<SigningInstructions> {
         let target = match &self.head.query {
             Some(query) => format!("{}?{query}", self.head.path),
             None => self.head.path.clone(),
@@ -84,7 +128,6 @@ impl Request {
         uri.parse::<http::Uri>().ok()?;
         let pairs = self.head.headers.iter();
         let pairs = pairs.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
-        let body = SignableBody::Bytes(&self.body);
         let method = self.head.method.as_str();
         let request = SignableRequest::new(method, uri, pairs, body).ok()?;
         let identity = Credentials::new("PCAKEXAMPLE0000000", SECRET, None, None, "fuzz").into();
@@ -93,22 +136,26 @@ impl Request {
             .region("us-east-1")
             .name(&self.service)
             .time(UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs()))
-            .settings(settings(&self.service))
+            .settings(settings)
             .build()
             .ok()?
             .into();
-        let (instructions, _) = sign(request, &params).ok()?.into_parts();
-        for (name, value) in instructions.headers() {
-            let name: HeaderName = name.parse().ok()?;
-            self.head.headers.append(name, value.parse().ok()?);
-        }
-        Some(self)
+        Some(sign(request, &params).ok()?.into_parts().0)
     }
 
     /// What the gateway's verifier says of it.
     pub(crate) fn verify(&self) -> Result<VerifiedRequest, Refusal> {
         let payload = Payload::Whole(Bytes::from(self.body.clone()));
         SignedRequest::parse(self.head.clone())?.verify(&secret(), payload, now())
+    }
+}
+
+/// Adds a header whose value is written as in a query; what is none is left out.
+pub(crate) fn append(head: &mut Head, name: &str, value: &str) {
+    let value: Vec<u8> = percent_decode_str(value).collect();
+    let pair = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes());
+    if let (Ok(name), Ok(value)) = (pair, HeaderValue::from_bytes(&value)) {
+        head.headers.append(name, value);
     }
 }
 

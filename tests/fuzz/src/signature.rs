@@ -59,7 +59,7 @@ pub(crate) fn check(bytes: &[u8]) {
 
 type Edit = (usize, u8);
 
-fn split(bytes: &[u8]) -> Option<(Request, Vec<Edit>)> {
+pub(crate) fn split(bytes: &[u8]) -> Option<(Request, Vec<Edit>)> {
     let mut request = Request::parse(bytes)?;
     let count = usize::from(*request.body.last()? % 4);
     let at = request.body.len().checked_sub(4 * count)?;
@@ -72,7 +72,7 @@ fn split(bytes: &[u8]) -> Option<(Request, Vec<Edit>)> {
 }
 
 /// Writes the head as text, edits the text and reads it again.
-fn edit(signed: &Request, edits: &[Edit]) -> Option<Request> {
+pub(crate) fn edit(signed: &Request, edits: &[Edit]) -> Option<Request> {
     let head = &signed.head;
     let target = match &head.query {
         Some(query) => format!("{}?{query}", head.path),
@@ -102,7 +102,7 @@ fn edit(signed: &Request, edits: &[Edit]) -> Option<Request> {
 
 /// What a request says, in the forms that SigV4 takes for equal.
 #[derive(Debug, Eq, PartialEq)]
-struct Meaning {
+pub(crate) struct Meaning {
     method: String,
     path: Vec<u8>,
     query: Vec<(Vec<u8>, Vec<u8>)>,
@@ -110,7 +110,7 @@ struct Meaning {
 }
 
 impl Meaning {
-    fn of(service: &str, head: &Head) -> Self {
+    pub(crate) fn of(service: &str, head: &Head) -> Self {
         let decode = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
         let path = match service {
             "s3" => head.path.clone(),

@@ -16,7 +16,7 @@ use crate::gateway::{self, cargo, target_dir};
 use crate::setup::{self, call};
 
 /// Every target.
-const TARGETS: [&str; 11] = [
+const TARGETS: [&str; 13] = [
     "answers",
     "cbor",
     "chunked",
@@ -24,10 +24,12 @@ const TARGETS: [&str; 11] = [
     "events",
     "framing",
     "json",
+    "presigned",
     "query",
     "rest-json",
     "rest-xml",
     "signature",
+    "signed-chunks",
 ];
 /// Coverage counters and comparisons, as libFuzzer reads them.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -179,7 +181,9 @@ fn seeds(root: &Path, home: &Path) -> Result<()> {
         "framing",
         inputs.iter().step_by(50).filter_map(as_http),
     )?;
+    write(home, "presigned", urls())?;
     write(home, "chunked", frames())?;
+    write(home, "signed-chunks", chains())?;
     let answers = cases(root, "outputs")?;
     write(home, "answers", answers.iter().filter_map(as_answer))?;
     write(home, "events", events())
@@ -281,6 +285,38 @@ fn as_http(case: &Value) -> Option<Vec<u8>> {
         bytes.extend_from_slice(&body);
     }
     Some(bytes)
+}
+
+/// Calls of S3 that clients presign, and an edit of some.
+fn urls() -> impl Iterator<Item = Vec<u8>> {
+    let calls = [
+        "s3 GET /bucket/a%20b?response-content-type=text%2Fplain&versionId=7 gw.example",
+        "s3 PUT /bucket/key?x-amz-acl=private&X-Amz-Meta-Colour=dark%20blue gw.example",
+        "s3 PUT /bucket/key?partNumber=1&uploadId=a%2Bb gw.example\ncontent-type: text/plain",
+        "s3 GET /?list-type=2&prefix=a%20b%2F&max-keys=3 bucket.gw.example",
+        "s3 HEAD /bucket/..//%E6%97%A5 gw.example",
+        "rds GET /?Action=connect&DBUser=agent gw.example",
+        "sts GET /?Action=GetCallerIdentity&Version=2011-06-15 gw.example\nx-k8s-aws-id: cluster",
+    ];
+    let edits: [&[u8]; 3] = [b"", b"\0\x30a\x01", b"\0\x80b\x02\0\x90c\x02"];
+    calls
+        .into_iter()
+        .flat_map(move |call| edits.map(|edit| [call.as_bytes(), b"\n\n\0", edit].concat()))
+}
+
+/// Data in one to four signed chunks, with and without a trailer, and an edit of some.
+fn chains() -> impl Iterator<Item = Vec<u8>> {
+    let edits: [&[u8]; 4] = [b"\0", b"\0\x05a\x01", b"\0\x60\x5d\x11", b"\0\x70\0\x0d"];
+    ["-", "x-amz-checksum-crc32"]
+        .into_iter()
+        .flat_map(move |trailer| {
+            edits.into_iter().flat_map(move |edit| {
+                (0..5_usize).map(move |chunks| {
+                    let head = format!("5 7 {trailer}\n{}", "hello".repeat(chunks));
+                    [head.as_bytes(), edit].concat()
+                })
+            })
+        })
 }
 
 /// aws-chunked bodies of one to four chunks, with and without each trailer.
