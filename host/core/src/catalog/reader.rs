@@ -165,6 +165,7 @@ fn nothing() -> Index {
         versions: super::Versions {
             botocore: String::new(),
             iam_data: String::new(),
+            transcribe_client: String::new(),
         },
         partitions: Vec::new(),
         services: Vec::new(),

@@ -19,6 +19,8 @@ pub fn dialect(catalog: &Catalog, head: &Head) -> Dialect {
     match media.as_deref() {
         Some("application/x-amz-json-1.0") => return Dialect::Json10,
         Some("application/x-amz-json-1.1") => return Dialect::Json11,
+        // Only REST services take streams of events, and all of them speak JSON.
+        Some("application/vnd.amazon.eventstream") => return Dialect::RestJson,
         Some(_) | None => {}
     }
     if head.headers.contains_key("x-amz-target") {

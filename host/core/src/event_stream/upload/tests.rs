@@ -411,10 +411,29 @@ fn no_more_than_one_message_is_held() {
     let long = said(&"a".repeat(10_000));
     let messages: Vec<_> = (0..20).map(|_| long.clone()).collect();
     let stream = Sdk::stream(&messages);
-    let mut reader = reader();
-    for piece in stream.concat().chunks(700) {
-        let mut wire = Bytes::copy_from_slice(piece);
-        while !reader.pull(&mut wire, HEAD).unwrap().is_empty() {}
-        assert!(reader.held() <= stream[0].len());
+    for size in [700, usize::MAX] {
+        let mut reader = reader();
+        for piece in stream.concat().chunks(size) {
+            let mut wire = Bytes::copy_from_slice(piece);
+            while !reader.pull(&mut wire, HEAD).unwrap().is_empty() {
+                assert_eq!(reader.held(), 0);
+            }
+            assert!(reader.held() <= stream[0].len());
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_botocore_leaves_out_is_known() {
+    let catalog = Catalog::embedded();
+    for operation in [
+        "StartCallAnalyticsStreamTranscription",
+        "StartMedicalScribeStream",
+        "StartMedicalStreamTranscription",
+        "StartStreamTranscription",
+    ] {
+        let rest = Protocol::RestJson;
+        let inputs = Inputs::new(catalog, "transcribe-streaming", operation, rest);
+        assert!(inputs.is_some(), "{operation}");
     }
 }
