@@ -6,6 +6,7 @@
 
 mod ground;
 mod load;
+mod modes;
 mod sink;
 
 use std::path::Path;
@@ -20,15 +21,36 @@ use crate::setup;
 /// Rounds, each with every proxy in turn; the median counts.
 const ROUNDS: usize = 3;
 
-/// Runs the whole benchmark and prints its table.
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Decoding, small calls and objects of 64 MiB.
+    Calls,
+    /// 1 GiB in every payload mode.
+    Modes,
+}
+
+/// Runs a part of the benchmark, or all of it, and prints its tables.
 ///
 /// # Errors
 /// If a tool is missing, a proxy does not start or the load reports failed requests.
-pub(crate) fn run(root: &Path) -> Result<()> {
+pub(crate) fn run(root: &Path, part: Option<Part>) -> Result<()> {
     setup::run(root)?;
-    decode(root)?;
+    if !matches!(part, Some(Part::Modes)) {
+        decode(root)?;
+    }
     gateway::build(root, Profile::Release)?;
     let ground = Ground::prepare(root)?;
+    if !matches!(part, Some(Part::Modes)) {
+        calls(&ground)?;
+    }
+    match part {
+        None | Some(Part::Modes) => modes::run(&ground),
+        Some(Part::Calls) => Ok(()),
+    }
+}
+
+fn calls(ground: &Ground) -> Result<()> {
     let upstream = ground.static_upstream()?;
     let envoy = ground.envoy(upstream.port)?;
     let small = ground.portcullis("small", upstream.port)?;
@@ -36,8 +58,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let (mut envoy_runs, mut own_runs) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         eprintln!("small calls, round {round} of {ROUNDS}");
-        envoy_runs.push(load::small(&ground, &envoy)?);
-        own_runs.push(load::small(&ground, &small)?);
+        envoy_runs.push(load::small(ground, &envoy)?);
+        own_runs.push(load::small(ground, &small)?);
     }
     let envoy_median = Small::median(envoy_runs).context("no round")?;
     let own_median = Small::median(own_runs).context("no round")?;
@@ -49,10 +71,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let own = ground.portcullis("stream", sink)?;
     let streams = |proxy: &Proxy| -> Result<(Stream, Stream)> {
         eprintln!("64 MiB objects through {}", proxy.name);
-        Ok((
-            load::upload(&ground, proxy)?,
-            load::download(&ground, proxy)?,
-        ))
+        Ok((load::upload(ground, proxy)?, load::download(ground, proxy)?))
     };
     let (nginx_streams, own_streams) = (streams(&nginx)?, streams(&own)?);
     print_streams("PUT", &nginx_streams.0, &own_streams.0);

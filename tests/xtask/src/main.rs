@@ -23,7 +23,7 @@ mod setup;
 fn main() -> anyhow::Result<()> {
     let root = root();
     match Arguments::parse().command {
-        Command::Bench => bench::run(&root),
+        Command::Bench { part } => bench::run(&root, part),
         Command::Build { release: true } => gateway::build(&root, Profile::Release),
         Command::Build { release: false } => gateway::build(&root, Profile::Dev),
         Command::Catalog(arguments) => catalog::run(&arguments),
@@ -44,7 +44,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure the gateway beside Envoy and nginx.
-    Bench,
+    Bench {
+        /// One part; all if absent.
+        part: Option<bench::Part>,
+    },
     /// Build the plugins, and then the gateway that embeds them.
     Build {
         /// Optimised.

@@ -155,10 +155,7 @@ fn curl(proxy: &Proxy, headers: &Path, arguments: &[&str], times: usize) -> Resu
 
 /// Signs afresh: a signature lasts for minutes only.
 fn sign(ground: &Ground, proxy: &Proxy) -> Result<()> {
-    let mut order = match &proxy.gateway {
-        Some(issuer) => credentials(proxy, issuer)?,
-        None => json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret": "none", "token": null}),
-    };
+    let mut order = keys(proxy)?;
     if let Some(order) = order.as_object_mut() {
         order.insert(
             "host".to_owned(),
@@ -178,6 +175,16 @@ fn sign(ground: &Ground, proxy: &Proxy) -> Result<()> {
     drop(input);
     ensure!(python.wait()?.success(), "signing failed");
     Ok(())
+}
+
+/// Keys to sign with, `access_key_id`, `secret` and `token`: the gateway's, or any.
+pub(super) fn keys(proxy: &Proxy) -> Result<Value> {
+    match &proxy.gateway {
+        Some(issuer) => credentials(proxy, issuer),
+        None => {
+            Ok(json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret": "none", "token": null}))
+        }
+    }
 }
 
 fn credentials(proxy: &Proxy, issuer: &str) -> Result<Value> {

@@ -1,4 +1,5 @@
-//! The upstream of large objects: reads every body to its end, and answers every GET with 64 MiB.
+//! The upstream of large objects: reads every body to its end, and answers every GET with 64 MiB, or
+//! with what a key called `gibibyte` promises.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,11 +44,15 @@ fn serve(stream: &TcpStream) -> Result<()> {
         }
         let mut writer = stream;
         if head.starts_with("GET") {
+            let object = match head.lines().next() {
+                Some(line) if line.contains("/gibibyte") => 1 << 30,
+                Some(_) | None => OBJECT,
+            };
             write!(
                 writer,
-                "HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: {OBJECT}\r\n\r\n"
+                "HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: {object}\r\n\r\n"
             )?;
-            for _ in 0..OBJECT / PIECE {
+            for _ in 0..object / PIECE {
                 writer.write_all(&piece)?;
             }
         } else {
