@@ -275,8 +275,10 @@ mod tests {
         let (mut slow, _other) = tokio::io::duplex(64);
         let refused = read(&mut slow, &limits).await.unwrap_err();
         assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
-        let early = b"CONNECT a:443 HTTP/1.1\r\n\r\n\x16\x03\x01";
-        let refused = read(&mut early.as_slice(), &limits).await.unwrap_err();
-        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        for early in ["\x16\x03\x01", "CONNECT b:443 HTTP/1.1\r\n\r\n"] {
+            let early = format!("CONNECT a:443 HTTP/1.1\r\n\r\n{early}");
+            let refused = read(&mut early.as_bytes(), &limits).await.unwrap_err();
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        }
     }
 }

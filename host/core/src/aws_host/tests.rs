@@ -344,6 +344,8 @@ fn other_names_are_not_aws() {
         "s3.{region}.amazonaws.com",
         "s3%2eus-east-1.amazonaws.com",
         "api.aws.evil",
+        "evilon.aws",
+        "evilaws.dev",
         "aws",
     ] {
         let refused = hosts().read(host);
@@ -353,6 +355,107 @@ fn other_names_are_not_aws() {
         );
         assert!(!hosts().is_aws(host), "{host}");
     }
+}
+
+#[test]
+fn aws_own_domains_are_aws_without_a_name_before_them() {
+    for host in ["amazonaws.com", "api.aws", "amazonaws.com.cn"] {
+        assert!(hosts().is_aws(host), "{host}");
+    }
+}
+
+#[test]
+fn names_that_are_too_long_are_no_names() {
+    let label = "x".repeat(64);
+    let many = "x.".repeat(130);
+    for before in [format!("{label}."), many] {
+        let read = hosts().read(&format!("{before}amazonaws.com")).map(drop);
+        assert_eq!(read, Err(HostError::Malformed), "{before}");
+    }
+}
+
+#[test]
+fn what_is_nearly_a_bucket_or_an_account_is_neither() {
+    for host in [
+        "-bucket.s3.us-east-1.amazonaws.com",
+        "bucket-.s3.us-east-1.amazonaws.com",
+        "12345678901a.ddb.us-east-1.amazonaws.com",
+        "1234567890123.ddb.us-east-1.amazonaws.com",
+    ] {
+        assert!(read(host).is_err(), "{host}: {:?}", read(host));
+    }
+}
+
+#[test]
+fn an_old_name_without_a_region_is_of_one_region_of_one_partition() {
+    for name in [
+        "ec2",
+        "elasticloadbalancing",
+        "monitoring",
+        "queue",
+        "rds",
+        "sts",
+    ] {
+        let host = format!("{name}.amazonaws.com");
+        for endpoint in read(&host).unwrap() {
+            assert!(
+                endpoint.contains(" aws us-east-1 Plain"),
+                "{host}: {endpoint}"
+            );
+        }
+    }
+}
+
+/// Every name that a region goes into, with it.
+fn with_regions() -> impl Iterator<Item = (String, &'static [Row], &'static str)> {
+    let holed = hosts().rows.iter().filter(|(host, _)| host.contains('{'));
+    holed.flat_map(|(host, rows)| {
+        let regions = hosts().regions.keys();
+        regions.map(move |region| (host.replace("{region}", region), &**rows, &**region))
+    })
+}
+
+#[test]
+fn a_name_that_the_rules_have_for_one_region_is_no_other_regions() {
+    let mut compared = 0;
+    for (host, rows, region) in with_regions() {
+        let mut limited = rows.iter().filter(|row| row.only.is_some()).peekable();
+        let served = |service: &str| {
+            let mut rows = rows.iter().filter(|row| *row.service == *service);
+            rows.any(|row| row.only.as_deref().is_none_or(|only| only == region))
+        };
+        let Some(row) = limited.find(|row| !served(&row.service)) else {
+            continue;
+        };
+        compared += 1;
+        let endpoints = hosts().read(&host).unwrap_or_default();
+        let same = |endpoint: &&Endpoint<'_>| {
+            endpoint.service() == &*row.service && endpoint.prefix().is_empty()
+        };
+        assert!(!endpoints.iter().any(|endpoint| same(&endpoint)), "{host}");
+    }
+    assert!(compared > 0);
+}
+
+#[test]
+fn the_usual_variant_comes_first() {
+    let mut several = 0;
+    for (host, ..) in with_regions() {
+        let endpoints = hosts().read(&host).unwrap_or_default();
+        let usual = |endpoint: &Endpoint<'_>| {
+            (
+                endpoint.variant().is_fips(),
+                endpoint.variant().is_dual_stack(),
+            )
+        };
+        several += usize::from(
+            endpoints
+                .iter()
+                .any(|one| usual(one) != usual(&endpoints[0])),
+        );
+        assert!(endpoints.is_sorted_by_key(usual), "{host}");
+    }
+    assert!(several > 0);
 }
 
 /// Every name without what may stand before it, gathered from the destinations and not from the

@@ -92,6 +92,48 @@ fn what_is_not_an_order_is_refused() {
 }
 
 #[test]
+fn names_have_the_lengths_that_aws_allows() {
+    let long = |length: usize| "x".repeat(length);
+    let host = |labels: usize| vec![long(49); labels].join(".");
+    for (kind, name, longest, body) in [
+        ("eks", long(100), long(101), r#"{"cluster":"$"}"#),
+        (
+            "presign",
+            long(1024),
+            long(1025),
+            r#"{"bucket":"b","key":"$"}"#,
+        ),
+        (
+            "rds",
+            long(128),
+            long(129),
+            r#"{"host":"h","port":1,"user":"$"}"#,
+        ),
+        (
+            "rds",
+            long(63),
+            long(64),
+            r#"{"host":"$","port":1,"user":"u"}"#,
+        ),
+        (
+            "rds",
+            host(5),
+            host(6),
+            r#"{"host":"$","port":1,"user":"u"}"#,
+        ),
+    ] {
+        assert!(
+            parse(kind, &body.replace('$', &name)).is_ok(),
+            "{kind} {name}"
+        );
+        let refused = parse(kind, &body.replace('$', &longest));
+        assert!(refused.is_err(), "{kind} {longest}");
+    }
+    let nobody = r#"{"host":"h","port":1,"user":""}"#;
+    assert!(parse("rds", nobody).is_err());
+}
+
+#[test]
 fn each_order_stands_for_the_action_that_its_artefact_allows() {
     let check = |kind: &str, body: &str, action: &str, resource: &str| {
         let order = parse(kind, body).unwrap();

@@ -108,6 +108,12 @@ fn each_parameter_is_needed_and_checked() {
     check("=a.b.c", "=", "`WebIdentityToken` is missing");
     check("role%2Fagent-readonly", "user%2Fada", "RoleArn");
     check("123456789012", "12345678901", "RoleArn");
+    check("123456789012", "12345678901x", "RoleArn");
+    check("arn%3Aaws", "urn%3Aaws", "RoleArn");
+    check("arn%3Aaws", "arn%3A", "RoleArn");
+    check("arn%3Aaws", "arn%3Aaws%2F", "RoleArn");
+    check("agent-readonly", "agent%20readonly", "RoleArn");
+    check("agent-readonly", "", "RoleArn");
     check("arn%3Aaws%3Aiam", "arn%3Aaws%3Asts", "RoleArn");
     check("%3Aiam%3A%3A", "%3Aiam%3Aus-east-1%3A", "RoleArn");
 }

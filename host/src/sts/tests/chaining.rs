@@ -139,6 +139,28 @@ async fn a_session_of_the_same_role_is_no_wider() {
     assert!(matches!(refused, Err(Refusal::RoleNotPermitted { .. })));
 }
 
+/// Its parent may be of a time when the role allowed more.
+#[tokio::test]
+async fn a_session_of_the_same_role_is_no_longer_than_the_role_allows() {
+    let fixture = Fixture::new().await;
+    let parent = fixture.assume(DEV, &fixture.agent(), "").await.unwrap();
+    let parent = Session {
+        expires_at: NOW + Duration::hours(12),
+        ..parent
+    };
+    let name = SessionName::parse("bob").unwrap();
+    for (again, seconds) in [
+        (Again::Token(None), 3600),
+        (Again::Token(Some(900)), 900),
+        (Again::Token(Some(7200)), 3600),
+        (Again::Federated(&name, Some(7200)), 3600),
+    ] {
+        let issued = fixture.sts.same_role(&parent, again, occasion());
+        let (session, _) = issued.unwrap();
+        assert_eq!(session.expires_at, NOW + Duration::seconds(seconds));
+    }
+}
+
 #[tokio::test]
 async fn an_access_key_is_explained_to_its_holder_only() {
     let fixture = Fixture::new().await;

@@ -134,6 +134,8 @@ fn what_is_missing_or_out_of_bounds_is_refused_by_name() {
     let long = text(&"x".repeat(33));
     check(ask("GetFederationToken", &[("Name", long)]), "2 to 32");
     check(ask("GetAccessKeyInfo", &[]), "`AccessKeyId` is missing");
+    let empty = [("AccessKeyId", text(""))];
+    check(ask("GetAccessKeyInfo", &empty), "`AccessKeyId` is missing");
     for value in [
         Value::Integer(899),
         Value::Integer(43_201),
