@@ -78,8 +78,9 @@ impl Request<'_> {
             write_trimmed(out, value.as_bytes());
             separator = b",";
         }
-        // HTTP/2 has no `Host` field; its `:authority` is what the client signed under that name.
-        if name == "host" && separator.is_empty() {
+        // HTTP/2 has no `Host` field; its `:authority` is what the client signed under that name,
+        // or under its own.
+        if is_host(name) && separator.is_empty() {
             out.extend_from_slice(self.head.authority.as_bytes());
         }
         out.push(b'\n');
@@ -97,19 +98,26 @@ fn write_trimmed(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
+/// What JS v3 signs instead of `host` over HTTP/2, for the same authority.
+const AUTHORITY: &str = ":authority";
+
+fn is_host(name: &str) -> bool {
+    matches!(name, "host" | AUTHORITY)
+}
+
 /// Checks `SignedHeaders`: lower-case, sorted, without repetition, all of them sent, `host` and
 /// every `x-amz-*` header among them.
 pub(super) fn check_signed_headers(head: &Head, signed: &str) -> Result<(), Refusal> {
     let mut previous = "";
     for name in signed.split(';') {
-        if name <= previous || !name.bytes().all(is_lower_token) {
+        if name <= previous || !(name == AUTHORITY || name.bytes().all(is_lower_token)) {
             return Err(malformed("`SignedHeaders` is not a sorted lower-case list"));
         }
         check_signed_header(head, name)?;
         previous = name;
     }
     check_host(head)?;
-    if !signed.split(';').any(|name| name == "host") {
+    if !signed.split(';').any(is_host) {
         return Err(Refusal::UnsignedHeader("host".to_owned()));
     }
     let unsigned = head
@@ -126,10 +134,13 @@ pub(super) fn check_signed_headers(head: &Head, signed: &str) -> Result<(), Refu
 }
 
 fn check_signed_header(head: &Head, name: &str) -> Result<(), Refusal> {
-    if name != "host" && !head.headers.contains_key(name) {
+    if !is_host(name) && !head.headers.contains_key(name) {
         return Err(malformed(
             "`SignedHeaders` names a header that was not sent",
         ));
+    }
+    if name == AUTHORITY {
+        return Ok(());
     }
     // SDKs differ on tabs inside a value: some fold them into spaces, some keep them.
     let plain = |value: &HeaderValue| !value.as_bytes().contains(&b'\t');
