@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use portcullis_core::access::{Permit, Session};
+use portcullis_core::reach::Reach;
 use portcullis_core::refusal::Refusal;
 use time::OffsetDateTime;
 
@@ -76,14 +77,14 @@ impl Credentials {
         permit: &Permit,
         now: OffsetDateTime,
     ) -> Result<AwsCredentials, Refusal> {
-        self.for_session(permit.session(), permit.call().region(), now)
+        self.for_session(permit.session(), permit.call().reach(), now)
             .await
     }
 
     async fn for_session(
         &self,
         session: &Session,
-        region: &str,
+        reach: &Reach,
         now: OffsetDateTime,
     ) -> Result<AwsCredentials, Refusal> {
         let unavailable = || Refusal::CredentialsUnavailable {
@@ -93,6 +94,9 @@ impl Credentials {
             .connections
             .get(&session.connection)
             .ok_or_else(unavailable)?;
+        // Every region's own STS gives tokens that are good in all regions, which the global one
+        // does not: a call without a region is served by one that the account surely has.
+        let region = reach.region().unwrap_or_else(|| source.base.region());
         self.minted(source, session, region, now)
             .await
             .map_err(|error| {

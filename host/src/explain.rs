@@ -11,6 +11,7 @@ use http::HeaderMap;
 use portcullis_core::access::{Advice, Effect, Principal, Session};
 use portcullis_core::catalog::Catalog;
 use portcullis_core::interpret::{self, Place};
+use portcullis_core::reach::{Reach, RegionSet};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -45,7 +46,8 @@ pub struct ExplainArgs {
     /// The connection. Default: the first.
     #[arg(long)]
     connection: Option<String>,
-    /// The region of the call.
+    /// The region of the call. Of one to an S3 multi-region access point, what its region set
+    /// says, e.g. `*`.
     #[arg(long, default_value = "us-east-1")]
     region: String,
     /// One JSON object.
@@ -98,10 +100,11 @@ fn question(config: &Config, args: &ExplainArgs) -> anyhow::Result<Question> {
     };
     let params: Value =
         serde_json::from_str(&args.params).context("the parameters are not JSON")?;
+    let reach = reach(&args.region)?;
     let wanted = interpret::Hypothetical {
         service: &args.service,
         operation: &args.operation,
-        region: &args.region,
+        reach: &reach,
         params: &params,
     };
     let actions = interpret::actions_of(Catalog::embedded(), &wanted, &place)
@@ -144,6 +147,16 @@ fn question(config: &Config, args: &ExplainArgs) -> anyhow::Result<Question> {
         time: now,
         headers: HeaderMap::new(),
     })
+}
+
+/// A list or a pattern is a set.
+fn reach(text: &str) -> anyhow::Result<Reach> {
+    if !text.contains([',', '*']) {
+        return Ok(text.into());
+    }
+    RegionSet::parse(text)
+        .map(Reach::Set)
+        .context("`--region` is a region, or a list of them separated by commas alone")
 }
 
 fn connection<'c>(config: &'c Config, args: &ExplainArgs) -> anyhow::Result<&'c Connection> {

@@ -9,6 +9,7 @@ use portcullis_core::call::Call;
 use portcullis_core::catalog::Catalog;
 use portcullis_core::destination::{Destination, Target, Variant};
 use portcullis_core::interpret::Place;
+use portcullis_core::reach::Reach;
 use portcullis_core::refusal::Refusal;
 
 use crate::config::Config;
@@ -68,7 +69,7 @@ impl Places {
     }
 
     /// Holds a call, and one presigned inside it, to its connection's regions. A global service is
-    /// where any of them is.
+    /// where any of them is; a call for a set of regions must name some of them and no other.
     ///
     /// # Errors
     /// [`Refusal::RegionNotAllowed`].
@@ -84,14 +85,26 @@ impl Places {
             regions.iter().any(|region| region == wanted)
                 || regions.iter().any(|region| is_global(call, region, wanted))
         };
-        match call.regions().find(|region| !served(region)) {
+        match call.reaches().find(|reach| !reach.is_within(served)) {
             None => Ok(()),
-            Some(region) => Err(Refusal::RegionNotAllowed {
+            Some(reach) => Err(Refusal::RegionNotAllowed {
                 connection: connection.name.clone(),
-                region: region.to_owned(),
-                allowed: regions.join(", "),
+                region: reach.to_string(),
+                allowed: allowed(regions, reach),
             }),
         }
+    }
+}
+
+/// The regions, with the way to name them where the signature has to.
+fn allowed(regions: &[String], reach: &Reach) -> String {
+    match reach {
+        Reach::Region(_) => regions.join(", "),
+        Reach::Set(_) => format!(
+            "{}; name no others, e.g. `AWS_SIGV4A_SIGNING_REGION_SET={}`",
+            regions.join(", "),
+            regions.join(",")
+        ),
     }
 }
 

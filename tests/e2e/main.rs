@@ -28,6 +28,7 @@ mod http2;
 mod lifecycle;
 mod matrix;
 mod mint;
+mod multi_region;
 mod presigned;
 mod proxy;
 mod reload;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::destination::Variant;
 use crate::s3_name::{AccessPoint, Kind};
 
-pub(crate) use table::{access_point_host, express_host};
+pub(crate) use table::{access_point_host, express_host, multi_region_host};
 
 /// The longest host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
@@ -232,10 +232,14 @@ impl<'h> Endpoint<'h> {
         }
     }
 
-    /// The access point before this endpoint, and its account and outpost.
+    /// The access point before this endpoint, and its account and outpost. The name of a
+    /// multi-region one does not tell its account: it is taken for one of `account`.
     #[must_use]
-    pub fn access_point(&self) -> Option<AccessPoint> {
+    pub fn access_point(&self, account: &str) -> Option<AccessPoint> {
         match self.before {
+            Before::AccessPoint(kind @ Kind::MultiRegion) => {
+                Some(AccessPoint::in_host(kind, self.prefix)?.owned(&self.partition, account))
+            }
             Before::AccessPoint(kind) => {
                 let region = self.region.as_deref()?;
                 Some(AccessPoint::in_host(kind, self.prefix)?.located(&self.partition, region))

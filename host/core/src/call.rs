@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::catalog::Protocol;
 use crate::destination::{Addressing, Variant};
 use crate::interpret::Embedded;
+use crate::reach::Reach;
 
 pub use self::digest::CallDigest;
 
@@ -24,7 +25,7 @@ pub struct Call {
     pub(crate) operation: String,
     pub(crate) protocol: Protocol,
     pub(crate) partition: String,
-    pub(crate) region: String,
+    pub(crate) reach: Reach,
     pub(crate) account: String,
     pub(crate) params: Value,
     pub(crate) actions: Vec<Action>,
@@ -57,9 +58,9 @@ impl Call {
         &self.partition
     }
 
-    /// The region of the credential scope, e.g. `us-east-1`.
-    pub fn region(&self) -> &str {
-        &self.region
+    /// The region it was signed for, or the set of them.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// The twelve digits of the account the session is connected to.
@@ -106,10 +107,10 @@ impl Call {
         self.embedded.as_ref()
     }
 
-    /// Every region the call reaches into: its own first.
-    pub fn regions(&self) -> impl Iterator<Item = &str> {
-        let embedded = self.embedded.iter().map(|inner| inner.call().region());
-        std::iter::once(self.region()).chain(embedded)
+    /// Everything the call reaches into: its own first.
+    pub fn reaches(&self) -> impl Iterator<Item = &Reach> {
+        let embedded = self.embedded.iter().map(|inner| inner.call().reach());
+        std::iter::once(self.reach()).chain(embedded)
     }
 
     /// The service name in the credential scope, e.g. `es` for `opensearch`.

@@ -4,10 +4,10 @@
 //! must fit the operation's own template label by label, and a bucket becomes a label only if it
 //! could be nothing else. A [`Destination`] has no public constructor but these.
 
-use crate::aws_host::{access_point_host, express_host};
+use crate::aws_host::{access_point_host, express_host, multi_region_host};
 use crate::catalog::{Catalog, EndpointRule, Entry, Operation, Partition, Service};
 use crate::directory_bucket::{DirectoryBucket, SIGNING_NAME, is_regional};
-use crate::s3_name::AccessPoint;
+use crate::s3_name::{AccessPoint, Kind};
 
 /// A host that the model names, and the credential scope it wants.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,6 +61,48 @@ impl Variant {
     }
 }
 
+/// A host that is in no region: what is sent there is signed for a set of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Regionless {
+    host: String,
+}
+
+impl Regionless {
+    /// Builds the destination of a call to a multi-region access point, named by its ARN.
+    /// `variant` is what was asked for; there is only the usual one.
+    ///
+    /// # Errors
+    /// [`DestinationError::Bucket`] for any other name, and for one of another partition;
+    /// [`DestinationError::MultiRegionVariant`].
+    pub fn s3(
+        catalog: &Catalog,
+        partition: &str,
+        bucket: &str,
+        variant: Variant,
+    ) -> Result<Self, DestinationError> {
+        let unnamed = || DestinationError::Bucket(bucket.to_owned());
+        let point = AccessPoint::parse(bucket).ok().flatten();
+        let point = point
+            .filter(|point| point.kind() == Kind::MultiRegion && point.partition() == partition)
+            .ok_or_else(unnamed)?;
+        if variant != Variant::Plain {
+            return Err(DestinationError::MultiRegionVariant);
+        }
+        let mut partitions = catalog.index().partitions.iter();
+        let own = partitions.find(|own| own.name == partition);
+        let host = multi_region_host(&own.ok_or_else(unnamed)?.dns_suffix);
+        Ok(Self {
+            host: format!("{}{host}", point.host_prefix()),
+        })
+    }
+
+    /// The host name, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
 /// Where S3's bucket is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Addressing {
@@ -79,6 +121,9 @@ pub enum DestinationError {
     /// The prefix is not what the operation's template makes.
     #[error("the host prefix of `{0}` is not a valid host label")]
     HostPrefix(String),
+    /// Multi-region access points have the usual endpoint only.
+    #[error("multi-region access points have neither a FIPS nor a dual-stack endpoint")]
+    MultiRegionVariant,
     /// AWS has no such endpoint.
     #[error("AWS has no such endpoint of `{service}` in region `{region}`")]
     NoEndpoint {
@@ -164,8 +209,8 @@ impl Destination {
         target: &Target<'_>,
         point: &AccessPoint,
     ) -> Result<Self, DestinationError> {
-        let elsewhere = point.partition() != target.partition || point.region() != target.region;
-        if elsewhere {
+        let here = point.partition() == target.partition && point.region() == Some(target.region);
+        if !here {
             return Err(DestinationError::Bucket(point.to_string()));
         }
         let host = dns_suffix(catalog, target).and_then(|suffix| {
@@ -360,6 +405,7 @@ fn is_bucket(bucket: &str) -> bool {
         && !bucket.contains("..")
         && !bucket.ends_with("--x-s3")
         && !bucket.ends_with("--op-s3")
+        && !bucket.ends_with(".mrap")
 }
 
 fn is_virtual_hostable(bucket: &str) -> bool {

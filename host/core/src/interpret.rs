@@ -16,6 +16,7 @@ mod form;
 mod hosts;
 mod identify;
 mod query;
+mod reach;
 mod rest;
 mod route;
 mod settle;
@@ -31,6 +32,7 @@ use crate::codec::json::Members;
 use crate::codec::{self, Model, cbor, json, text};
 use crate::directory_bucket::SIGNING_NAME;
 use crate::head::Head;
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::s3_name::{self, AccessPoint};
 use crate::sigv4::{Payload, PayloadMode, Scope, SignedRequest, SigningSecret, VerifiedRequest};
@@ -38,6 +40,7 @@ use crate::sigv4::{Payload, PayloadMode, Scope, SignedRequest, SigningSecret, Ve
 pub use self::dialect::{call_dialect, dialect};
 pub use self::embedded::Embedded;
 pub(crate) use self::hosts::is_label;
+pub(crate) use self::reach::check_region;
 
 /// Where the gateway stands: what a request cannot say of itself.
 #[derive(Clone, Debug)]
@@ -111,8 +114,8 @@ pub struct Hypothetical<'a> {
     pub service: &'a str,
     /// The API operation.
     pub operation: &'a str,
-    /// The region of the call.
-    pub region: &'a str,
+    /// The region of the call, or the set of them.
+    pub reach: &'a Reach,
     /// The input, members by their model names.
     pub params: &'a serde_json::Value,
 }
@@ -127,7 +130,7 @@ pub fn actions_of(
     wanted: &Hypothetical<'_>,
     place: &Place,
 ) -> Result<Vec<Action>, Refusal> {
-    check_region(catalog, wanted.region, place)?;
+    reach::check(catalog, wanted.reach, place)?;
     let unknown = |what: &str, name: &str| {
         Refusal::UnknownOperation(format!("the catalog has no {what} `{name}`"))
     };
@@ -146,18 +149,22 @@ pub fn actions_of(
     };
     let facts = actions::Facts {
         place,
-        region: wanted.region,
+        region: wanted.reach.region(),
         params: &params,
     };
     let actions = actions::actions(operation, facts)?;
+    let point = match wanted.service {
+        "s3" => buckets::access_point(&params)?,
+        _ => None,
+    };
+    reach::check_point(wanted.reach, wanted.service, point.as_ref())?;
     if wanted.service != "s3" {
         return Ok(actions);
     }
     buckets::check_names(&params)?;
-    let point = buckets::access_point(&params)?;
     let facts = buckets::Facts {
         place,
-        region: wanted.region,
+        region: wanted.reach.as_str(),
         operation: wanted.operation,
     };
     Ok(buckets::judged(actions, point.as_ref(), &facts))
@@ -223,7 +230,7 @@ impl<'a> Input<'a> {
 }
 
 fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call, Refusal> {
-    check_region(catalog, &request.scope.region, place)?;
+    reach::check(catalog, &request.scope.reach, place)?;
     let readings = identify::identify(catalog, request, place)?;
     let (reading, params) = settle::settle(readings, request, place)?;
     let operation = reading.operation()?;
@@ -231,21 +238,23 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
     let host_prefix = hosts::expand(operation, structure, &params)?;
     let facts = actions::Facts {
         place,
-        region: &request.scope.region,
+        region: request.scope.reach.region(),
         params: &params,
     };
     let mut actions = actions::actions(operation, facts)?;
+    let mut point = None;
     if reading.entry.name == "s3" {
         reading.check_selected()?;
         buckets::check_names(&params)?;
-        let point = checked_point(operation, &params, request, place)?;
+        point = checked_point(operation, &params, request, place)?;
         let facts = buckets::Facts {
             place,
-            region: &request.scope.region,
+            region: request.scope.reach.as_str(),
             operation: &operation.name,
         };
         actions = buckets::judged(actions, point.as_ref(), &facts);
     }
+    reach::check_point(&request.scope.reach, &request.scope.service, point.as_ref())?;
     let unmodelled = match operation.input {
         Some(shape) if place.may_be_newer(&reading.service) => {
             codec::unmodelled(&reading.service, shape, &params)
@@ -258,7 +267,7 @@ fn read(catalog: &Catalog, request: &Request<'_>, place: &Place) -> Result<Call,
         operation: operation.name.clone(),
         protocol: reading.protocol,
         partition: place.partition.clone(),
-        region: request.scope.region.clone(),
+        reach: request.scope.reach.clone(),
         account: place.account.clone(),
         params,
         actions,
@@ -335,21 +344,6 @@ fn takes_stream(reading: &Reading<'_>, payload: &Payload) -> bool {
         let input = route::input(&reading.service, operation);
         input.is_some_and(|input| rest::streams(&reading.service, input, payload))
     })
-}
-
-/// A region that the partition does not have would end in a host name nobody has vetted.
-pub(crate) fn check_region(catalog: &Catalog, region: &str, place: &Place) -> Result<(), Refusal> {
-    let known = catalog.index().partitions.iter().any(|partition| {
-        partition.name == place.partition && partition.regions.iter().any(|own| own == region)
-    });
-    if known {
-        return Ok(());
-    }
-    Err(Refusal::InvalidInput(format!(
-        "region `{}` does not exist in partition `{}`",
-        text::quote(region),
-        place.partition
-    )))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod head;
 pub mod interpret;
 pub mod mint;
 pub mod public_address;
+pub mod reach;
 pub mod record;
 pub mod redact;
 pub mod refusal;

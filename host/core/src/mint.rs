@@ -167,7 +167,11 @@ impl Order {
         request: &VerifiedRequest,
         place: &Place,
     ) -> Result<Call, Refusal> {
-        let region = request.scope().region.as_str();
+        let region = request.scope().reach.region().ok_or_else(|| {
+            Refusal::Unsupported(
+                "a request to mint is signed for one region, with Signature Version 4".to_owned(),
+            )
+        })?;
         interpret::check_region(catalog, region, place)?;
         let stands_for = self.stands_for(catalog, region, place)?;
         let minting = stands_for.iter().map(|action| Action {
@@ -183,7 +187,7 @@ impl Order {
             operation: self.operation().to_owned(),
             protocol: Protocol::RestJson,
             partition: place.partition.clone(),
-            region: region.to_owned(),
+            reach: region.into(),
             account: place.account.clone(),
             params: self.params(),
             actions,
@@ -239,10 +243,11 @@ impl Order {
                 return Ok(vec![one("rds-db:connect", resource, AccessLevel::Write)]);
             }
         };
+        let reach = region.into();
         let wanted = Hypothetical {
             service,
             operation,
-            region,
+            reach: &reach,
             params: &params,
         };
         interpret::actions_of(catalog, &wanted, place)

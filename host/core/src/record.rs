@@ -159,7 +159,7 @@ pub struct Called<'a> {
     pub service: &'a str,
     /// The API operation.
     pub operation: &'a str,
-    /// The region of the credential scope.
+    /// The region of the credential scope, or the region set that was signed, e.g. `*`.
     pub region: &'a str,
     /// The connection's account, twelve digits.
     pub account: &'a str,
@@ -176,7 +176,7 @@ impl<'a> From<&'a Call> for Called<'a> {
         Self {
             service: call.service(),
             operation: call.operation(),
-            region: call.region(),
+            region: call.reach().as_str(),
             account: call.account(),
             access: call.access(),
             actions: call.actions(),

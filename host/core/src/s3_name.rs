@@ -6,12 +6,17 @@
 use std::fmt;
 
 use crate::directory_bucket;
+/// What ends the alias of every multi-region access point, and no bucket's name.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+const MULTI_REGION: &str = ".mrap";
 
 /// Which service's access point.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// S3's own.
     AccessPoint,
+    /// S3's own over several regions.
+    MultiRegion,
     /// Object Lambda's.
     ObjectLambda,
     /// S3 on Outposts'.
@@ -23,7 +28,8 @@ pub enum Kind {
 pub struct AccessPoint {
     kind: Kind,
     partition: String,
-    region: String,
+    /// None of a multi-region one.
+    region: Option<String>,
     account: String,
     name: String,
     outpost: Option<String>,
@@ -35,9 +41,9 @@ pub enum NameError {
     /// An ARN that S3 does not take there.
     #[error("`Bucket` is an ARN, but none of an access point as S3 writes it")]
     Arn,
-    /// A multi-region access point.
+    /// The name of a multi-region access point instead of its ARN.
     #[error(
-        "multi-region access points need a signature that this gateway does not make; use an access point of one region"
+        "`Bucket` ends in `.mrap`, which no bucket does: name a multi-region access point by its ARN, `arn:aws:s3::<account>:accesspoint/<alias>.mrap`"
     )]
     MultiRegion,
 }
@@ -47,7 +53,7 @@ impl Kind {
     #[must_use]
     pub fn service(self) -> &'static str {
         match self {
-            Self::AccessPoint => "s3",
+            Self::AccessPoint | Self::MultiRegion => "s3",
             Self::ObjectLambda => "s3-object-lambda",
             Self::Outpost => "s3-outposts",
         }
@@ -69,16 +75,19 @@ impl AccessPoint {
     /// [`NameError`] for other ARNs.
     pub fn parse(bucket: &str) -> Result<Option<Self>, NameError> {
         if !bucket.starts_with("arn:") {
-            return Ok(None);
+            return match bucket.ends_with(MULTI_REGION) {
+                true => Err(NameError::MultiRegion),
+                false => Ok(None),
+            };
         }
         let mut parts = bucket.splitn(6, ':').skip(1);
         let mut part = || parts.next().ok_or(NameError::Arn);
         let (partition, service, region) = (part()?, part()?, part()?);
         let (account, resource) = (part()?, part()?);
-        if region.is_empty() || resource.ends_with(".mrap") {
-            return Err(NameError::MultiRegion);
-        }
         let named = match (service, resource.split_once('/')) {
+            ("s3", Some(("accesspoint", name))) if region.is_empty() => {
+                Some((Kind::MultiRegion, name, None))
+            }
             ("s3", Some(("accesspoint", name))) => Some((Kind::AccessPoint, name, None)),
             ("s3-object-lambda", Some(("accesspoint", name))) => {
                 Some((Kind::ObjectLambda, name, None))
@@ -89,29 +98,40 @@ impl AccessPoint {
             _ => None,
         };
         let (kind, name, outpost) = named.ok_or(NameError::Arn)?;
+        let multi_region = kind == Kind::MultiRegion;
         let legal = is_partition(partition)
-            && is_plain(region)
+            && (is_plain(region) || multi_region)
             && is_account(account)
-            && is_name(name)
+            && (if multi_region {
+                is_multi_region(name)
+            } else {
+                is_name(name)
+            })
             && outpost.is_none_or(is_outpost);
         legal.then_some(()).ok_or(NameError::Arn)?;
         let mut point = Self::new(kind, (name, account), outpost);
         point.partition = partition.to_owned();
-        point.region = region.to_owned();
+        point.region = (!multi_region).then(|| region.to_owned());
         Ok(Some(point))
     }
 
     /// Reads `<name>-<account>.` or, on Outposts, `<name>-<account>.<outpost>.`; partition and
-    /// region are in the rest of the host name.
+    /// region are in the rest of the host name. Of a multi-region access point there is only its
+    /// alias, `<alias>.mrap.`, and no account anywhere in the name.
     #[must_use]
     pub fn in_host(kind: Kind, prefix: &str) -> Option<Self> {
         let text = prefix.strip_suffix('.')?;
+        if kind == Kind::MultiRegion {
+            return is_multi_region(text).then(|| Self::new(kind, (text, ""), None));
+        }
         let (label, outpost) = match (kind, text.split_once('.')) {
             (Kind::Outpost, Some((label, outpost))) if is_outpost(outpost) => {
                 (label, Some(outpost))
             }
             (Kind::AccessPoint | Kind::ObjectLambda, None) => (text, None),
-            (Kind::AccessPoint | Kind::ObjectLambda | Kind::Outpost, _) => return None,
+            (Kind::AccessPoint | Kind::MultiRegion | Kind::ObjectLambda | Kind::Outpost, _) => {
+                return None;
+            }
         };
         let (name, account) = label.rsplit_once('-')?;
         (is_name(name) && is_account(account)).then(|| Self::new(kind, (name, account), outpost))
@@ -121,7 +141,15 @@ impl AccessPoint {
     #[must_use]
     pub fn located(mut self, partition: &str, region: &str) -> Self {
         partition.clone_into(&mut self.partition);
-        region.clone_into(&mut self.region);
+        self.region = Some(region.to_owned());
+        self
+    }
+
+    /// The same in a partition's account.
+    #[must_use]
+    pub fn owned(mut self, partition: &str, account: &str) -> Self {
+        partition.clone_into(&mut self.partition);
+        account.clone_into(&mut self.account);
         self
     }
 
@@ -129,7 +157,7 @@ impl AccessPoint {
         Self {
             kind,
             partition: String::new(),
-            region: String::new(),
+            region: None,
             account: account.to_owned(),
             name: name.to_owned(),
             outpost: outpost.map(str::to_owned),
@@ -148,15 +176,24 @@ impl AccessPoint {
         &self.partition
     }
 
-    /// e.g. `us-east-1`.
+    /// e.g. `us-east-1`; none of a multi-region one.
     #[must_use]
-    pub fn region(&self) -> &str {
-        &self.region
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// Twelve digits.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
     }
 
     /// What AWS's clients put before the endpoint's name, with its dot.
     #[must_use]
     pub fn host_prefix(&self) -> String {
+        if self.kind == Kind::MultiRegion {
+            return format!("{}.", self.name);
+        }
         let label = format!("{}-{}.", self.name, self.account);
         match &self.outpost {
             Some(outpost) => format!("{label}{outpost}."),
@@ -169,7 +206,7 @@ impl AccessPoint {
     #[must_use]
     pub fn object(&self, key: &str) -> String {
         match self.kind {
-            Kind::AccessPoint | Kind::Outpost => format!("{self}/object/{key}"),
+            Kind::AccessPoint | Kind::MultiRegion | Kind::Outpost => format!("{self}/object/{key}"),
             Kind::ObjectLambda => self.to_string(),
         }
     }
@@ -186,6 +223,7 @@ impl fmt::Display for AccessPoint {
             ..
         } = self;
         let service = self.kind.service();
+        let region = region.as_deref().unwrap_or_default();
         write!(f, "arn:{partition}:{service}:{region}:{account}:")?;
         if let Some(outpost) = &self.outpost {
             write!(f, "outpost/{outpost}/")?;
@@ -226,6 +264,14 @@ fn is_account(text: &str) -> bool {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-restrictions-limitations-naming-rules.html>
 fn is_name(text: &str) -> bool {
     (3..=50).contains(&text.len()) && is_plain(text)
+}
+
+/// What S3 makes up: letters and digits.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/multi-region-access-point-naming.html>
+fn is_multi_region(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.strip_suffix(MULTI_REGION)
+        .is_some_and(|alias| (1..=50).contains(&alias.len()) && alias.bytes().all(legal))
 }
 
 fn is_outpost(text: &str) -> bool {

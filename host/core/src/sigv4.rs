@@ -1,5 +1,5 @@
-//! AWS Signature Version 4, the verifying side: the one place where a request's proof of
-//! possession is checked.
+//! AWS Signature Version 4 and its asymmetric form 4A, the verifying side: the one place where a
+//! request's proof of possession is checked.
 //!
 //! [`SignedRequest::parse`] reads syntax only; [`SignedRequest::verify`] is the only way to a
 //! [`VerifiedRequest`]. The signature is in the `Authorization` header or, of a presigned URL, in
@@ -10,14 +10,17 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderName;
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use crate::checksum::Algorithm;
 use crate::directory_bucket;
 use crate::event_stream::upload::{EventReader, Inputs};
 use crate::head::{Head, HeaderError};
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 
+mod asymmetric;
 mod authorization;
 mod canonical;
 mod chunks;
@@ -34,7 +37,7 @@ pub use key::SigningSecret;
 pub(crate) use canonical::COMPONENT;
 pub(crate) use key::Signature;
 
-use authorization::{Authorization, Form};
+use authorization::{Authorization, Form, Proof, TERMINATOR};
 use canonical::PathStyle;
 use payload::{BodyCheck, Promise};
 use presigned::Presigned;
@@ -43,7 +46,7 @@ use signing_time::SigningTime;
 /// The longest session token taken, in bytes.
 const MAX_SESSION_TOKEN: usize = 8 * 1024;
 /// Headers of which only one may be sent, because they decide how the rest is read.
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 10] = [
     "authorization",
     "content-encoding",
     "content-type",
@@ -51,6 +54,7 @@ const SINGLE: [&str; 9] = [
     "host",
     "x-amz-content-sha256",
     "x-amz-date",
+    "x-amz-region-set",
     directory_bucket::SESSION_TOKEN,
     "x-amz-security-token",
 ];
@@ -101,18 +105,19 @@ pub struct SignedRequest {
     signed_headers: String,
     /// Headers that were signed as parameters of a presigned URL.
     hoisted: Vec<HeaderName>,
-    signature: Signature,
+    signature: Proof,
     canonical_path: String,
     canonical_query: String,
 }
 
-/// SigV4's credential scope: `<date>/<region>/<service>/aws4_request`.
+/// SigV4's credential scope, `<date>/<region>/<service>/aws4_request`, or SigV4a's, which has no
+/// region but a signed set of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Scope {
     /// `YYYYMMDD`.
     pub date: String,
-    /// e.g. `us-east-1`.
-    pub region: String,
+    /// The region, or the set of them.
+    pub reach: Reach,
     /// The signing name, e.g. `dynamodb`.
     pub service: String,
 }
@@ -194,32 +199,32 @@ impl SignedRequest {
         for name in SENSITIVE {
             conceal(&mut head, name);
         }
-        let proof = match Form::of(&head)? {
-            Form::Header(authorization) => Proof::in_header(&head, authorization)?,
-            Form::Query => Proof::in_query(&mut head)?,
+        let claims = match Form::of(&head)? {
+            Form::Header(authorization) => Claims::in_header(&head, authorization)?,
+            Form::Query => Claims::in_query(&mut head)?,
         };
         for name in SINGLE {
             header(&head, name)?;
         }
-        let authorization = proof.authorization;
-        proof.signing_time.check_day(&authorization.scope)?;
+        let authorization = claims.authorization;
+        claims.signing_time.check_day(&authorization.scope)?;
         let style = PathStyle::of(&authorization.scope.service);
         if let Some(normalised) = canonical::normalised(&head.path, style) {
             head.path = normalised;
         }
         let canonical_path = canonical::path(&head.path, style)?;
         Ok(Self {
-            session_token: proof.session_token,
+            session_token: claims.session_token,
             head,
             scope: authorization.scope,
             access_key_id: authorization.access_key_id,
-            payload_mode: proof.payload_mode,
-            signing_time: proof.signing_time,
+            payload_mode: claims.payload_mode,
+            signing_time: claims.signing_time,
             signed_headers: authorization.signed_headers,
-            hoisted: proof.hoisted,
+            hoisted: claims.hoisted,
             signature: authorization.signature,
             canonical_path,
-            canonical_query: proof.canonical_query,
+            canonical_query: claims.canonical_query,
         })
     }
 
@@ -270,13 +275,7 @@ impl SignedRequest {
     ) -> Result<VerifiedRequest, Refusal> {
         self.signing_time.check_age(&self.scope.service, now)?;
         let payload_hash = payload::signed_hash(&self.payload_mode, &payload)?;
-        let canonical_request = self.canonical_request(&payload_hash);
-        secret.check(
-            &self.signature,
-            self.signing_time.text(),
-            &self.scope,
-            &canonical_request,
-        )?;
+        self.check(secret, &payload_hash)?;
         let promise = self.promise(secret)?;
         let promise = match (&payload, promise) {
             (Payload::Whole(bytes), Promise::Body(check)) => {
@@ -305,15 +304,36 @@ impl SignedRequest {
 
     /// What the body has to hold to, the signature being right.
     fn promise(&self, secret: &SigningSecret) -> Result<Promise, Refusal> {
-        let (scope, seed) = (&self.scope, &self.signature);
+        let scope = &self.scope;
         if self.payload_mode == PayloadMode::SignedEvents {
             let signed_at = self.signing_time.instant();
-            let chain = EventChain::after(secret, scope, signed_at, seed);
+            let chain = EventChain::after(secret, scope, signed_at, self.seed()?)?;
             return Ok(Promise::Events(Box::new(chain)));
         }
         let time = self.signing_time.text();
-        let chain = || ChunkChain::after(secret, scope, time, seed);
+        let chain = || ChunkChain::after(secret, scope, time, self.seed()?);
         BodyCheck::of(&self.payload_mode, chain).map(Promise::Body)
+    }
+
+    /// What a chain of signatures begins with.
+    fn seed(&self) -> Result<&Signature, Refusal> {
+        match &self.signature {
+            Proof::Hmac(seed) => Ok(seed),
+            Proof::Ecdsa(_) => Err(Refusal::Internal),
+        }
+    }
+
+    fn check(&self, secret: &SigningSecret, payload_hash: &str) -> Result<(), Refusal> {
+        let algorithm = self.signature.algorithm();
+        let (time, scope) = (self.signing_time.text(), &self.scope);
+        let digest = hex::encode(Sha256::digest(self.canonical_request(payload_hash)));
+        let string_to_sign = format!("{algorithm}\n{time}\n{scope}\n{digest}");
+        match &self.signature {
+            Proof::Ecdsa(signature) => {
+                signature.check(secret, &self.access_key_id, &string_to_sign)
+            }
+            Proof::Hmac(signature) => secret.check(signature, scope, &string_to_sign),
+        }
     }
 
     fn canonical_request(&self, payload_hash: &str) -> Vec<u8> {
@@ -381,6 +401,21 @@ impl VerifiedRequest {
     }
 }
 
+/// What a string to sign has of it.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            date,
+            reach,
+            service,
+        } = self;
+        match reach {
+            Reach::Region(region) => write!(f, "{date}/{region}/{service}/{TERMINATOR}"),
+            Reach::Set(_) => write!(f, "{date}/{service}/{TERMINATOR}"),
+        }
+    }
+}
+
 impl fmt::Debug for SignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedRequest")
@@ -405,7 +440,7 @@ impl fmt::Debug for VerifiedRequest {
 }
 
 /// A signature and what it says of the request around it.
-struct Proof {
+struct Claims {
     authorization: Authorization,
     canonical_query: String,
     signing_time: SigningTime,
@@ -414,13 +449,13 @@ struct Proof {
     hoisted: Vec<HeaderName>,
 }
 
-impl Proof {
+impl Claims {
     fn in_header(head: &Head, authorization: Authorization) -> Result<Self, Refusal> {
         canonical::check_signed_headers(head, &authorization.signed_headers)?;
         Ok(Self {
             canonical_query: canonical::query(head.query.as_deref().unwrap_or(""))?,
             signing_time: SigningTime::of(head, &authorization.signed_headers)?,
-            payload_mode: payload::mode(head, &authorization.scope.service)?,
+            payload_mode: payload::mode(head, &authorization.scope)?,
             session_token: session_token(token_header(head, &authorization.scope)?)?,
             hoisted: Vec::new(),
             authorization,
@@ -430,16 +465,20 @@ impl Proof {
     fn in_query(head: &mut Head) -> Result<Self, Refusal> {
         let mut url = Presigned::take(head)?;
         canonical::check_signed_headers(head, &url.authorization.signed_headers)?;
-        let mut tokens = SENSITIVE.iter().filter(|name| **name != "authorization");
-        if tokens.any(|name| head.headers.contains_key(*name)) {
-            return Err(Refusal::Ambiguous(
-                "the session token of a presigned URL is not in its query alone".to_owned(),
-            ));
+        let stray = [
+            "x-amz-region-set",
+            directory_bucket::SESSION_TOKEN,
+            "x-amz-security-token",
+        ];
+        if let Some(name) = stray.iter().find(|name| head.headers.contains_key(**name)) {
+            return Err(Refusal::Ambiguous(format!(
+                "`{name}` of a presigned URL is not in its query alone"
+            )));
         }
         let hoisted = url.lower(head)?;
         Ok(Self {
             canonical_query: url.canonical_query,
-            payload_mode: payload::mode_of_url(head, &url.authorization.scope.service)?,
+            payload_mode: payload::mode_of_url(head, &url.authorization.scope)?,
             session_token: session_token(url.session_token.as_deref())?,
             signing_time: url.signing_time,
             hoisted,

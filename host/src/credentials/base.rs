@@ -107,6 +107,11 @@ impl Base {
         }
     }
 
+    /// Where STS is asked if no call says so.
+    pub(super) fn region(&self) -> &str {
+        self.region.as_ref()
+    }
+
     /// Assumes a role with the connection's own credential.
     pub(super) async fn assume(
         &self,

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_core::access::Principal;
 use portcullis_core::destination::Variant;
+use portcullis_core::reach::RegionSet;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -140,7 +141,9 @@ fn session(subject: &str, role: &str) -> Session {
 }
 
 async fn mint(credentials: &Credentials, session: &Session) -> Result<AwsCredentials, Refusal> {
-    credentials.for_session(session, "eu-west-1", now()).await
+    credentials
+        .for_session(session, &"eu-west-1".into(), now())
+        .await
 }
 
 #[tokio::test]
@@ -175,6 +178,27 @@ async fn a_role_is_assumed_in_the_principals_name_and_for_an_hour_at_most() {
         assert!(body.contains(expected), "{expected} in {body}");
     }
     assert!(!body.contains("TransitiveTagKeys"), "{body}");
+}
+
+/// Only a region's own STS gives tokens that are good in every region.
+#[tokio::test]
+async fn a_call_for_a_set_of_regions_uses_the_sts_of_one_region() {
+    let dir = tempfile::tempdir().unwrap();
+    let sts = sts(StatusCode::OK);
+    let mut connection = connection(dir.path(), sts.address);
+    for (regions, expected) in [(None, "us-east-1"), (Some(vec!["eu-west-1"]), "eu-west-1")] {
+        connection.regions = regions.map(|all| all.into_iter().map(str::to_owned).collect());
+        let credentials = Credentials::new(std::slice::from_ref(&connection)).unwrap();
+        let every = Reach::Set(RegionSet::parse("*").unwrap());
+        let session = session("alice", "reader");
+        credentials
+            .for_session(&session, &every, now())
+            .await
+            .unwrap();
+        let (authorization, _) = sts.asked().pop().unwrap();
+        let scope = format!("/{expected}/sts/aws4_request");
+        assert!(authorization.contains(&scope), "{authorization}");
+    }
 }
 
 #[tokio::test]

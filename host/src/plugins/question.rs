@@ -72,7 +72,7 @@ impl From<&Call> for CallFacts {
             operation: call.operation().to_owned(),
             protocol: protocol(call.protocol()).to_owned(),
             partition: call.partition().to_owned(),
-            region: call.region().to_owned(),
+            region: call.reach().to_string(),
             account: call.account().to_owned(),
             params: call.params().to_json(),
             actions: call.actions().to_vec(),

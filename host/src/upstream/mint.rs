@@ -89,7 +89,7 @@ impl Upstream {
                 let life = means.life(RDS_LIFE, &permit)?;
                 let query = format!("Action=connect&DBUser={}", escaped(user));
                 let url = format!("https://{host}:{port}/?{query}");
-                let scope = (permit.call().region(), "rds-db");
+                let scope = (region(&permit)?, "rds-db");
                 let signed = Presigning::new(scope, life).apply(Method::GET, &url, means)?;
                 let token = signed.strip_prefix("https://").unwrap_or(&signed);
                 Ok(json!({"token": token, "expires": means.end(life)}))
@@ -169,7 +169,7 @@ fn presigned_url(
         name: url.bucket.clone(),
         written: Addressing::Path,
     };
-    let target = target(permit, connection, "s3", url.method.operation());
+    let target = target(permit, connection, "s3", url.method.operation())?;
     // An endpoint of the connection's own is not asked which buckets there can be.
     Destination::s3(Catalog::embedded(), &target, &url.bucket)
         .map_err(|error| Refusal::Unsupported(error.to_string()))?;
@@ -177,7 +177,7 @@ fn presigned_url(
     let key = utf8_percent_encode(&url.key, KEY);
     let path = route.path(&format!("/{}/{key}", url.bucket), Some(&bucket))?;
     let method = Method::from_bytes(url.method.as_str().as_bytes()).unwrap_or(Method::GET);
-    let mut presigning = Presigning::new((route.signing_region(), route.signing_name()), life);
+    let mut presigning = Presigning::new((route.signing_region()?, route.signing_name()), life);
     presigning.body = SignableBody::UnsignedPayload;
     let signed = presigning.apply(method, &route.uri(&path, None), means)?;
     Ok(json!({"url": signed, "method": url.method.as_str(), "expires": means.end(life)}))
@@ -193,7 +193,7 @@ fn eks(
     let life = means.life(EKS_LIFE, permit)?;
     let route = route(permit, connection, "sts", "GetCallerIdentity")?;
     let url = route.uri("/", Some("Action=GetCallerIdentity&Version=2011-06-15"));
-    let scope = (route.signing_region(), route.signing_name());
+    let scope = (route.signing_region()?, route.signing_name());
     let mut presigning = Presigning::new(scope, EKS_URL_LIFE.min(life));
     presigning.header = Some(("x-k8s-aws-id", cluster));
     let signed = presigning.apply(Method::GET, &url, means)?;
@@ -214,7 +214,7 @@ fn route(
     service: &str,
     operation: &str,
 ) -> Result<Route, Refusal> {
-    let target = target(permit, connection, service, operation);
+    let target = target(permit, connection, service, operation)?;
     destination(connection, &target, (None, service), None)
 }
 
@@ -223,18 +223,23 @@ fn target<'a>(
     connection: &'a Connection,
     service: &'a str,
     operation: &'a str,
-) -> Target<'a> {
+) -> Result<Target<'a>, Refusal> {
     let call = permit.call();
-    Target {
+    Ok(Target {
         service,
         operation,
         partition: call.partition(),
-        region: call.region(),
+        region: region(permit)?,
         variant: match connection.endpoint {
             None => connection.variant,
             Some(_) => Variant::Plain,
         },
-    }
+    })
+}
+
+/// An order is for one region.
+fn region(permit: &Permit) -> Result<&str, Refusal> {
+    permit.call().reach().region().ok_or(Refusal::Internal)
 }
 
 impl Means<'_> {

@@ -4,8 +4,11 @@
 use portcullis_core::access::Permit;
 use portcullis_core::call::{Call, Value};
 use portcullis_core::catalog::Catalog;
-use portcullis_core::destination::{Destination, DestinationError, Target, Variant};
+use portcullis_core::destination::{
+    Addressing, Destination, DestinationError, Regionless, Target, Variant,
+};
 use portcullis_core::event_stream::upload::Inputs;
+use portcullis_core::reach::{Reach, RegionSet};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{Payload, PayloadMode, VerifiedRequest};
 
@@ -79,19 +82,44 @@ pub(super) fn route(
     call: &Call,
     bucket: Option<&Bucket>,
 ) -> Result<Route, Refusal> {
+    let variant = match connection.endpoint {
+        // Both may ask for more than the usual endpoint: the operator and the agent.
+        None => connection.variant.or(call.variant()),
+        Some(_) => Variant::Plain,
+    };
+    let region = match call.reach() {
+        Reach::Region(region) => region,
+        Reach::Set(set) => return regionless(connection, call, variant, set),
+    };
     let target = Target {
         service: call.service(),
         operation: call.operation(),
         partition: call.partition(),
-        region: call.region(),
-        variant: match connection.endpoint {
-            // Both may ask for more than the usual endpoint: the operator and the agent.
-            None => connection.variant.or(call.variant()),
-            Some(_) => Variant::Plain,
-        },
+        region,
+        variant,
     };
     let model = (call.host_prefix(), call.signing_name());
     destination(connection, &target, model, bucket)
+}
+
+/// The route of a call that is signed for a set of regions.
+fn regionless(
+    connection: &Connection,
+    call: &Call,
+    variant: Variant,
+    set: &RegionSet,
+) -> Result<Route, Refusal> {
+    let bucket = bucket(call).ok_or(Refusal::Internal)?;
+    let destination = Regionless::s3(Catalog::embedded(), call.partition(), bucket, variant)
+        .map_err(|error| Refusal::Unsupported(error.to_string()))?;
+    let reach = Reach::Set(set.clone());
+    Ok(match &connection.endpoint {
+        Some(endpoint) => Route::endpoint(endpoint, call.signing_name(), reach),
+        None => {
+            let addressing = Addressing::VirtualHost;
+            Route::aws(destination.host(), addressing, call.signing_name(), reach)
+        }
+    })
 }
 
 /// The route to a target; `model` has the host prefix that the operation wants and the name its

@@ -8,12 +8,14 @@ use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
     SigningInstructions, SigningParams, SigningSettings, UriPathNormalizationMode,
 };
-use aws_sigv4::sign::v4;
+use aws_sigv4::sign::{v4, v4a};
+use aws_smithy_runtime_api::client::identity::Identity;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use portcullis_core::aws_chunked::Encoder;
 use portcullis_core::event_stream::upload::EventWriter;
 use portcullis_core::interpret::Embedded;
+use portcullis_core::reach::Reach;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::sigv4::{ChunkChain, EventChain, PayloadMode, Scope, SigningSecret};
 use time::OffsetDateTime;
@@ -25,7 +27,7 @@ use super::{Outgoing, OutgoingBody, Route, SignedCall};
 
 /// Headers that end here: the agent's own signature, what concerns only the connection to the
 /// gateway (RFC 9110 §7.6.1), what names hosts, peers or browsers, and what the gateway writes.
-const DROPPED: [&str; 30] = [
+const DROPPED: [&str; 31] = [
     "accept-encoding",
     "amz-sdk-invocation-id",
     "amz-sdk-request",
@@ -50,6 +52,7 @@ const DROPPED: [&str; 30] = [
     "via",
     "x-amz-content-sha256",
     "x-amz-date",
+    "x-amz-region-set",
     "x-amz-s3session-token",
     "x-amz-security-token",
     "x-original-host",
@@ -224,18 +227,38 @@ impl Signing<'_> {
         settings: SigningSettings,
     ) -> Result<(SigningInstructions, String), Refusal> {
         let identity = self.credentials.clone().into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(self.route.signing_region())
-            .name(self.route.signing_name())
-            .time(self.time())
-            .settings(settings)
-            .build()
-            .map_err(|error| internal("preparing the signature", &error))?;
-        let parameters = SigningParams::V4(parameters);
+        let parameters = self.parameters(&identity, settings)?;
         let output = aws_sigv4::http_request::sign(signable, &parameters)
             .map_err(|error| internal("signing", &error))?;
         Ok(output.into_parts())
+    }
+
+    /// One region's signature for one region, and for a set of them the one that names them.
+    fn parameters<'p>(
+        &'p self,
+        identity: &'p Identity,
+        settings: SigningSettings,
+    ) -> Result<SigningParams<'p>, Refusal> {
+        match self.route.reach() {
+            Reach::Region(region) => v4::SigningParams::builder()
+                .identity(identity)
+                .region(region)
+                .name(self.route.signing_name())
+                .time(self.time())
+                .settings(settings)
+                .build()
+                .map(SigningParams::V4)
+                .map_err(|error| internal("preparing the signature", &error)),
+            Reach::Set(set) => v4a::SigningParams::builder()
+                .identity(identity)
+                .region_set(set.as_str())
+                .name(self.route.signing_name())
+                .time(self.time())
+                .settings(settings)
+                .build()
+                .map(SigningParams::V4a)
+                .map_err(|error| internal("preparing the signature", &error)),
+        }
     }
 
     /// The body of a call with the gateway's own call inside instead of the agent's.
@@ -277,7 +300,7 @@ impl Signing<'_> {
             .ok_or(Refusal::Internal)?;
         let scope = Scope {
             date: time.chars().take_while(|digit| *digit != 'T').collect(),
-            region: self.route.signing_region().to_owned(),
+            reach: self.route.reach().clone(),
             service: self.route.signing_name().to_owned(),
         };
         let secret = SigningSecret::new(self.credentials.secret_access_key().to_owned());

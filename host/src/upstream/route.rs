@@ -3,6 +3,7 @@
 
 use portcullis_core::destination::Addressing;
 use portcullis_core::directory_bucket::DirectoryBucket;
+use portcullis_core::reach::Reach;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::s3_name;
 
@@ -17,7 +18,7 @@ pub struct Route {
     authority: String,
     addressing: Addressing,
     signing_name: String,
-    signing_region: String,
+    reach: Reach,
 }
 
 /// S3's bucket, as the agent addressed it.
@@ -50,7 +51,7 @@ impl Route {
         host: &str,
         addressing: Addressing,
         signing_name: &str,
-        signing_region: &str,
+        reach: impl Into<Reach>,
     ) -> Self {
         Self {
             scheme: "https",
@@ -58,13 +59,13 @@ impl Route {
             authority: host.to_owned(),
             addressing,
             signing_name: signing_name.to_owned(),
-            signing_region: signing_region.to_owned(),
+            reach: reach.into(),
         }
     }
 
     /// A connection's own endpoint, which is addressed by path only.
     #[must_use]
-    pub fn endpoint(endpoint: &Endpoint, signing_name: &str, signing_region: &str) -> Self {
+    pub fn endpoint(endpoint: &Endpoint, signing_name: &str, reach: impl Into<Reach>) -> Self {
         let (scheme, own_port) = if endpoint.https {
             ("https", 443)
         } else {
@@ -86,7 +87,7 @@ impl Route {
             authority,
             addressing: Addressing::Path,
             signing_name: signing_name.to_owned(),
-            signing_region: signing_region.to_owned(),
+            reach: reach.into(),
         }
     }
 
@@ -104,8 +105,17 @@ impl Route {
         &self.signing_name
     }
 
-    pub(super) fn signing_region(&self) -> &str {
-        &self.signing_region
+    /// The region to sign for, or the set of them.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// The region to sign for.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] where there is none: whatever needs one never goes to a set of them.
+    pub(super) fn signing_region(&self) -> Result<&str, Refusal> {
+        self.reach.region().ok_or(Refusal::Internal)
     }
 
     /// Whether the service signs its path as sent, encoded once (S3), or normalised and encoded

@@ -26,6 +26,7 @@ NAMES = [
     "dynamodb",
     "x-123456789012",
     "arn:{partition}:s3:{region}:123456789012:accesspoint/my-point",
+    "arn:{partition}:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap",
     "arn:{partition}:s3-object-lambda:{region}:123456789012:accesspoint/my-point",
     "arn:{partition}:s3-outposts:{region}:123456789012:outpost/op-01ac5d28a6a232904/accesspoint/my-point",
 ]
@@ -57,6 +58,7 @@ def main():
             s3={"addressing_style": style},
             use_dualstack_endpoint=dual,
             use_fips_endpoint=fips,
+            auth_scheme_preference="sigv4",  # where there is a choice
         )
         client = session.create_client(
             "s3", region_name=region, config=config, aws_access_key_id="a", aws_secret_access_key="b"
@@ -69,15 +71,15 @@ def main():
             authorization = request.headers["Authorization"]
             if isinstance(authorization, bytes):
                 authorization = authorization.decode()
-            scope = authorization.split("Credential=")[1].split(",")[0].split("/")
+            _, _, *region_of_scope, signing_name, _ = authorization.split("Credential=")[1].split(",")[0].split("/")
             url = urlsplit(request.url)
             print(json.dumps({
                 "host": url.netloc,
                 "path": url.path,
                 "bucket": bucket,
                 "partition": REGIONS[region],
-                "region": scope[2],
-                "signing_name": scope[3],
+                "region": region_of_scope[0] if region_of_scope else None,
+                "signing_name": signing_name,
                 "fips": fips,
                 "dual_stack": dual,
             }))

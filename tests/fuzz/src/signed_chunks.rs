@@ -120,7 +120,7 @@ impl Case {
     fn decode(&self, body: &[u8], piece: usize) -> Result<Decoded, Refusal> {
         let scope = Scope {
             date: "20260102".to_owned(),
-            region: "us-east-1".to_owned(),
+            reach: "us-east-1".into(),
             service: "s3".to_owned(),
         };
         let chain = ChunkChain::new(&secret(), &scope, TIME, SEED)?;

@@ -121,6 +121,11 @@ pub(super) fn with_zone_hole(prefix: &str, name: &str) -> Option<String> {
     express.then(|| format!("{label}{ZONE}.{rest}"))
 }
 
+/// The host that multi-region access points hang under.
+pub(crate) fn multi_region_host(suffix: &str) -> String {
+    format!("accesspoint.s3-global.{suffix}")
+}
+
 impl AwsHosts {
     /// Makes the table; `services` are read one after the other and not kept.
     pub(crate) fn new<'c>(
@@ -238,6 +243,11 @@ impl AwsHosts {
                 self.push(&host(None), row.clone());
                 self.push(&host(Some(ZONE)), bucket(row));
             }
+            let row = Row {
+                before: Before::AccessPoint(Kind::MultiRegion),
+                ..Row::usual("s3", &partition.name, None)
+            };
+            self.push(&multi_region_host(suffix), row);
             for (label, kind, variant) in ACCESS_POINTS {
                 let row = Row {
                     variant,

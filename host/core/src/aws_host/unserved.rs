@@ -7,7 +7,7 @@ const EXPRESS: &str =
     "it is S3 Express One Zone, but no directory bucket of that zone stands before it";
 
 /// By a label, with what it stands for.
-const LABELS: [(&str, &str); 18] = [
+const LABELS: [(&str, &str); 21] = [
     (
         "vpce",
         "it is a VPC endpoint, which is reached from its network only; use the service's public name",
@@ -18,11 +18,23 @@ const LABELS: [(&str, &str); 18] = [
     ),
     (
         "s3-global",
-        "it is an S3 multi-region access point, which needs a signature that this gateway does not make; use a regional access point",
+        "it is under the name of S3's multi-region access points, but none is called so; they are called `<alias>.mrap.accesspoint.s3-global.amazonaws.com`",
     ),
     (
         "mrap",
-        "it is an S3 multi-region access point, which needs a signature that this gateway does not make; use a regional access point",
+        "it is under the name of S3's multi-region access points, but none is called so; they are called `<alias>.mrap.accesspoint.s3-global.amazonaws.com`",
+    ),
+    (
+        "cloudfront-kvs",
+        "it is the data of CloudFront's key value stores, which is signed with Signature Version 4A only; this gateway takes that for S3 multi-region access points alone",
+    ),
+    (
+        "endpoint",
+        "it is a global endpoint, and only AWS knows which regions' resources it stands for; call one region without `EndpointId`",
+    ),
+    (
+        "endpoints",
+        "it is a global endpoint, and only AWS knows which regions' resources it stands for; call one region without `EndpointId`",
     ),
     (
         "s3-website",

@@ -3,7 +3,7 @@
 //!
 //! SHA-256 over the text `portcullis call v1\n` and then, each value as a tag byte with its content,
 //! texts and bytes with their length as eight bytes, big-endian: service, operation, partition,
-//! region, account, parameters. Members of structures and maps are in the order of their names. A
+//! region (or region set, which has a tag of its own), account, parameters. Members of structures and maps are in the order of their names. A
 //! streamed body is only a tag: whoever needs it named adds its own digest.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::{Call, Value};
+use crate::reach::Reach;
 
 const DOMAIN: &[u8] = b"portcullis call v1\n";
 
@@ -21,15 +22,14 @@ pub struct CallDigest([u8; 32]);
 impl CallDigest {
     pub(super) fn of(call: &Call) -> Self {
         let mut hasher = Hasher(Sha256::new_with_prefix(DOMAIN));
-        for name in [
-            &call.service,
-            &call.operation,
-            &call.partition,
-            &call.region,
-            &call.account,
-        ] {
+        for name in [&call.service, &call.operation, &call.partition] {
             hasher.bytes(b's', name.as_bytes());
         }
+        match &call.reach {
+            Reach::Region(region) => hasher.bytes(b's', region.as_bytes()),
+            Reach::Set(set) => hasher.bytes(b'g', set.as_str().as_bytes()),
+        }
+        hasher.bytes(b's', call.account.as_bytes());
         hasher.value(&call.params);
         Self(hasher.0.finalize().into())
     }
@@ -103,6 +103,7 @@ fn canonical_bits(number: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::reach::RegionSet;
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -115,7 +116,7 @@ mod tests {
             operation: "PutItem".to_owned(),
             protocol: Protocol::Json10,
             partition: "aws".to_owned(),
-            region: "us-east-1".to_owned(),
+            reach: "us-east-1".into(),
             account: "123456789012".to_owned(),
             params,
             actions: Vec::new(),
@@ -147,11 +148,12 @@ mod tests {
     #[test]
     fn every_field_matters() {
         let base = call(structure(&[("A", Value::Integer(1))]));
-        let changes: [fn(&mut Call); 6] = [
+        let changes: [fn(&mut Call); 7] = [
             |call| call.service.push('x'),
             |call| call.operation.push('x'),
             |call| call.partition.push('x'),
-            |call| call.region.push('x'),
+            |call| call.reach = "us-east-1x".into(),
+            |call| call.reach = Reach::Set(RegionSet::parse("us-east-1").unwrap()),
             |call| call.account.push('x'),
             |call| call.params = Value::Structure(Vec::new()),
         ];

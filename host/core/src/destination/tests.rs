@@ -395,3 +395,40 @@ fn an_access_point_has_a_host_of_its_own_in_its_own_region() {
         None,
     );
 }
+
+#[test]
+fn a_multi_region_access_point_is_in_no_region() {
+    let build = |partition, bucket, variant| {
+        Regionless::s3(Catalog::embedded(), partition, bucket, variant)
+            .map(|built| built.host().to_owned())
+    };
+    let point = "arn:aws:s3::999999999999:accesspoint/mfzwi23gnjvgw.mrap";
+    assert_eq!(
+        build("aws", point, Variant::Plain).as_deref(),
+        Ok("mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com")
+    );
+    for variant in [Variant::Fips, Variant::DualStack, Variant::FipsDualStack] {
+        let refused = Err(DestinationError::MultiRegionVariant);
+        assert_eq!(build("aws", point, variant), refused);
+    }
+    for (partition, bucket) in [
+        ("aws-cn", point),
+        ("aws", "mfzwi23gnjvgw.mrap"),
+        ("aws", "bucket"),
+        (
+            "aws",
+            "arn:aws:s3:us-east-1:999999999999:accesspoint/my-point",
+        ),
+        (
+            "aws",
+            "arn:aws:s3::999999999999:accesspoint/evil.example/.mrap",
+        ),
+    ] {
+        let refused = Err(DestinationError::Bucket(bucket.to_owned()));
+        assert_eq!(
+            build(partition, bucket, Variant::Plain),
+            refused,
+            "{bucket}"
+        );
+    }
+}

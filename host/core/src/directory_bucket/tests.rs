@@ -15,7 +15,7 @@ fn call(operation: &str, members: &[(&str, &str)]) -> Call {
         operation: operation.to_owned(),
         protocol: Protocol::RestXml,
         partition: "aws".to_owned(),
-        region: "us-east-1".to_owned(),
+        reach: "us-east-1".into(),
         account: "123456789012".to_owned(),
         params: Value::Structure(members.iter().map(text).collect()),
         actions: Vec::new(),

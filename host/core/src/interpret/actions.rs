@@ -18,7 +18,8 @@ const MAX_ACTIONS: usize = 10_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub(super) place: &'a Place,
-    pub(super) region: &'a str,
+    /// None where the call is signed for a set of them.
+    pub(super) region: Option<&'a str>,
     pub(super) params: &'a Value,
 }
 
@@ -114,7 +115,10 @@ fn fill(
                 continue;
             }
             ArnSegment::Region => {
-                append(&mut arns, facts.region);
+                let Some(region) = facts.region else {
+                    return Ok(None);
+                };
+                append(&mut arns, region);
                 continue;
             }
             ArnSegment::Arn(_) => |_, text, _| Name::arn(text),

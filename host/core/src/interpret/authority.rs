@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, Entry};
 use crate::destination::Variant;
 use crate::directory_bucket::SIGNING_NAME;
 use crate::head::Head;
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::s3_name::{AccessPoint, Kind};
 
@@ -72,18 +73,24 @@ impl<'h> Addressed<'h> {
         match self {
             Self::Own(prefix) => {
                 let prefix = (*prefix)?;
+                // No bucket is called like that.
+                if let Some(point) = AccessPoint::in_host(Kind::MultiRegion, prefix) {
+                    return Some(point.owned(&place.partition, &place.account).to_string());
+                }
                 match Kind::signed_as(&request.scope.service) {
                     // SDKs write no other access points before an endpoint of their own that
                     // could be told from a bucket.
-                    Some(kind) => AccessPoint::in_host(kind, prefix).map(|point| {
-                        let region = &request.scope.region;
-                        point.located(&place.partition, region).to_string()
-                    }),
+                    Some(kind) => {
+                        let region = request.scope.reach.region()?;
+                        let point = AccessPoint::in_host(kind, prefix)?;
+                        Some(point.located(&place.partition, region).to_string())
+                    }
                     None => prefix.strip_suffix('.').map(str::to_owned),
                 }
             }
             Self::Aws(endpoints) => endpoints.iter().find_map(|endpoint| {
-                let point = endpoint.access_point().map(|point| point.to_string());
+                let point = endpoint.access_point(&place.account);
+                let point = point.map(|point| point.to_string());
                 point.or_else(|| endpoint.bucket().map(str::to_owned))
             }),
         }
@@ -146,12 +153,15 @@ fn agreeing<'h>(
             quote(&scope.service)
         )));
     }
-    let region = |endpoint: &Endpoint<'_>| endpoint.region().is_none_or(|own| own == scope.region);
-    endpoints.retain(region);
+    let fits = |endpoint: &Endpoint<'_>| match &scope.reach {
+        Reach::Region(region) => endpoint.region().is_none_or(|own| own == region),
+        Reach::Set(_) => endpoint.region().is_none(),
+    };
+    endpoints.retain(fits);
     if endpoints.is_empty() {
         return Err(Refusal::Ambiguous(format!(
             "requests to host `{name}` are not signed for region `{}`",
-            quote(&scope.region)
+            quote(scope.reach.as_str())
         )));
     }
     Ok(endpoints)

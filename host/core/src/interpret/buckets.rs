@@ -6,8 +6,9 @@ use crate::call::{AccessLevel, Action, Value};
 use crate::catalog::Operation;
 use crate::codec::text::quote;
 use crate::directory_bucket::{self, DirectoryBucket, SIGNING_NAME, is_express};
+use crate::reach::Reach;
 use crate::refusal::Refusal;
-use crate::s3_name::{AccessPoint, NameError, is_alias};
+use crate::s3_name::{AccessPoint, Kind, is_alias};
 use crate::sigv4::Scope;
 
 /// Checks that what names buckets and objects has one reading: a bucket is a plain name or an ARN,
@@ -70,13 +71,11 @@ fn is_source(source: &str) -> bool {
 /// The access point that an input names where a bucket goes.
 ///
 /// # Errors
-/// [`Refusal::InvalidInput`] for other ARNs, [`Refusal::Unsupported`] for those of many regions.
+/// [`Refusal::InvalidInput`] for other ARNs.
 pub(super) fn access_point(params: &Value) -> Result<Option<AccessPoint>, Refusal> {
     let bucket = params.get("Bucket").and_then(Value::as_str);
-    AccessPoint::parse(bucket.unwrap_or_default()).map_err(|error| match error {
-        NameError::Arn => Refusal::InvalidInput(error.to_string()),
-        NameError::MultiRegion => Refusal::Unsupported(error.to_string()),
-    })
+    AccessPoint::parse(bucket.unwrap_or_default())
+        .map_err(|error| Refusal::InvalidInput(error.to_string()))
 }
 
 /// Holds an access point to what the request was signed for.
@@ -90,12 +89,32 @@ pub(super) fn check(point: &AccessPoint, scope: &Scope, place: &Place) -> Result
             point.kind().service()
         )));
     }
-    if point.partition() != place.partition || point.region() != scope.region {
-        return Err(Refusal::InvalidInput(format!(
-            "`{point}` is not in the region that the request was signed for"
-        )));
+    match (point.kind(), &scope.reach) {
+        (Kind::MultiRegion, Reach::Set(_)) => check_owner(point, place),
+        // Refused for that, by name, like every call that reaches too far or not far enough.
+        (Kind::MultiRegion, Reach::Region(_)) => Ok(()),
+        (Kind::AccessPoint | Kind::ObjectLambda | Kind::Outpost, Reach::Region(region))
+            if point.partition() == place.partition && point.region() == Some(region) =>
+        {
+            Ok(())
+        }
+        (Kind::AccessPoint | Kind::ObjectLambda | Kind::Outpost, _) => Err(Refusal::InvalidInput(
+            format!("`{point}` is not in the region that the request was signed for"),
+        )),
     }
-    Ok(())
+}
+
+/// The host of a multi-region access point does not tell its account, so that one of another
+/// account would be judged and its namesake here be used.
+fn check_owner(point: &AccessPoint, place: &Place) -> Result<(), Refusal> {
+    if (point.partition(), point.account()) == (&place.partition, &place.account) {
+        return Ok(());
+    }
+    Err(Refusal::Unsupported(format!(
+        "`{point}` is not of account {}: multi-region access points of other accounts cannot be \
+         used through this gateway",
+        place.account
+    )))
 }
 
 /// Holds a call without an access point to the name that it was signed for.

@@ -19,8 +19,6 @@ pub fn dialect(catalog: &Catalog, head: &Head) -> Dialect {
     match media.as_deref() {
         Some("application/x-amz-json-1.0") => return Dialect::Json10,
         Some("application/x-amz-json-1.1") => return Dialect::Json11,
-        // Only REST services take streams of events, and all of them speak JSON.
-        Some("application/vnd.amazon.eventstream") => return Dialect::RestJson,
         Some(_) | None => {}
     }
     if head.headers.contains_key("x-amz-target") {
@@ -31,7 +29,13 @@ pub fn dialect(catalog: &Catalog, head: &Head) -> Dialect {
     }
     let query = head.query.as_deref().unwrap_or_default();
     let form = is_form(media.as_deref()) || names_action(query);
-    let fitting = |protocol: &&Protocol| !form || is_query(**protocol);
+    let fitting = |protocol: &&Protocol| match protocol {
+        Protocol::Ec2Query | Protocol::Query => form,
+        Protocol::Json10 | Protocol::Json11 => !form && head.path == "/",
+        Protocol::RestJson | Protocol::RestXml => !form,
+        // It would have said so.
+        Protocol::RpcV2Cbor => false,
+    };
     let own = entries.iter().flat_map(|entry: &Entry| &entry.protocols);
     match own.clone().find(fitting).or_else(|| own.clone().next()) {
         Some(protocol) => of(*protocol),
@@ -58,10 +62,6 @@ fn of(protocol: Protocol) -> Dialect {
         Protocol::RestXml => Dialect::RestXml,
         Protocol::RpcV2Cbor => Dialect::Cbor,
     }
-}
-
-fn is_query(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Query | Protocol::Ec2Query)
 }
 
 /// S3 Control's paths start with its API version; no other restXml service signs as `s3`.
@@ -102,12 +102,16 @@ fn scope_service(head: &Head) -> Option<&str> {
             rest.split('&').next()?
         }
     };
-    let mut parts = if credential.contains('/') {
-        credential.split("/")
+    let parts: Vec<&str> = if credential.contains('/') {
+        credential.split("/").collect()
     } else {
-        credential.split("%2F")
+        credential.split("%2F").collect()
     };
-    parts.nth(3)
+    match parts.as_slice() {
+        // Signed for a set of regions.
+        [_, _, service, "aws4_request"] => Some(service),
+        parts => parts.get(3).copied(),
+    }
 }
 
 fn text<'h>(head: &'h Head, name: &str) -> Option<&'h str> {

@@ -185,7 +185,7 @@ fn without_destination(outer: &Call, query: &str) -> Result<String, Refusal> {
     for pair in query.split('&') {
         let parameter = form::body(pair.as_bytes())?;
         match parameter.as_slice() {
-            [(name, region)] if name == DESTINATION && *region == outer.region => found += 1,
+            [(name, region)] if name == DESTINATION && region == outer.reach.as_str() => found += 1,
             [(name, _)] if name == DESTINATION => return Err(another(DESTINATION)),
             _ => kept.push(pair),
         }
@@ -202,7 +202,7 @@ fn host(catalog: &Catalog, inner: &Call) -> Result<String, Refusal> {
         service: &inner.service,
         operation: &inner.operation,
         partition: &inner.partition,
-        region: &inner.region,
+        region: inner.reach.region().ok_or_else(|| another("region"))?,
         variant: Variant::Plain,
     };
     Destination::build(catalog, &target, inner.host_prefix.as_deref())
@@ -215,14 +215,14 @@ fn check_same(outer: &Call, inner: &Call) -> Result<(), Refusal> {
         return Err(another("operation"));
     }
     let source = outer.params.get("SourceRegion").and_then(Value::as_str);
-    if source.is_some_and(|source| source != inner.region) {
+    if source.is_some_and(|source| source != inner.reach.as_str()) {
         return Err(another("SourceRegion"));
     }
-    if outer.region == inner.region {
+    if outer.reach == inner.reach {
         return Err(another("region"));
     }
     let destination = outer.params.get(DESTINATION).and_then(Value::as_str);
-    if destination.is_some_and(|region| region != outer.region) {
+    if destination.is_some_and(|region| region != outer.reach.as_str()) {
         return Err(another(DESTINATION));
     }
     if common(&outer.params) == common(&inner.params) {

@@ -4,6 +4,7 @@ mod calls;
 mod compression;
 mod differential;
 mod express;
+mod multi_region;
 mod pairs;
 mod proxied;
 mod refusals;
@@ -12,6 +13,7 @@ mod unknown;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::*;
+use crate::reach::RegionSet;
 
 /// A request to be read; every test starts from one that is right.
 #[derive(Clone, Debug)]
@@ -61,6 +63,15 @@ impl Sent {
         self
     }
 
+    /// A list or a pattern is a set.
+    fn reach(&self) -> Reach {
+        if self.region.contains(['*', ',']) {
+            Reach::Set(RegionSet::parse(self.region).unwrap())
+        } else {
+            self.region.into()
+        }
+    }
+
     fn head(&self) -> Head {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -88,7 +99,7 @@ impl Sent {
         let head = self.head();
         let scope = Scope {
             date: "20260102".to_owned(),
-            region: self.region.to_owned(),
+            reach: self.reach(),
             service: self.service.to_owned(),
         };
         let request = Request {

@@ -11,10 +11,11 @@ use crate::head::Head;
 use crate::refusal::Refusal;
 
 /// `x-amz-*` headers that SDKs add to any call.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "x-amz-content-sha256",
     "x-amz-date",
     "x-amz-decoded-content-length",
+    "x-amz-region-set",
     "x-amz-s3session-token",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-security-token",

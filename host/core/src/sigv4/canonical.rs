@@ -117,7 +117,7 @@ pub(super) fn check_signed_headers(head: &Head, signed: &str) -> Result<(), Refu
         previous = name;
     }
     check_host(head)?;
-    if !signed.split(';').any(is_host) {
+    if signed.split(';').filter(|name| is_host(name)).count() != 1 {
         return Err(Refusal::UnsignedHeader("host".to_owned()));
     }
     let unsigned = head

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::Scope;
 use super::key::{Signature, SigningSecret, hmac};
-use super::{Scope, authorization::TERMINATOR};
 use crate::refusal::Refusal;
 
 const CHUNK: &str = "AWS4-HMAC-SHA256-PAYLOAD";
@@ -32,7 +32,7 @@ impl ChunkChain {
     /// with `secret` at `signing_time` (`YYYYMMDDTHHMMSSZ`).
     ///
     /// # Errors
-    /// [`Refusal::Internal`] when `seed` is no signature.
+    /// [`Refusal::Internal`] when `seed` is no signature, or the scope has no region.
     pub fn new(
         secret: &SigningSecret,
         scope: &Scope,
@@ -40,7 +40,7 @@ impl ChunkChain {
         seed: &str,
     ) -> Result<Self, Refusal> {
         let seed = Signature::parse(seed).ok_or(Refusal::Internal)?;
-        Ok(Self::after(secret, scope, signing_time, &seed))
+        Self::after(secret, scope, signing_time, &seed)
     }
 
     pub(super) fn after(
@@ -48,17 +48,12 @@ impl ChunkChain {
         scope: &Scope,
         signing_time: &str,
         seed: &Signature,
-    ) -> Self {
-        let Scope {
-            date,
-            region,
-            service,
-        } = scope;
-        Self {
-            key: secret.signing_key(scope),
-            context: format!("{signing_time}\n{date}/{region}/{service}/{TERMINATOR}"),
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
+            key: secret.signing_key(scope)?,
+            context: format!("{signing_time}\n{scope}"),
             previous: seed.0,
-        }
+        })
     }
 
     /// Signs the next chunk, whose data has this SHA-256; 64 lower-case hexadecimal digits.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::key::{Signature, SigningSecret, hmac};
 use super::signing_time::{self, SKEW};
-use super::{Scope, authorization::TERMINATOR, malformed};
+use super::{Scope, malformed};
 use crate::refusal::Refusal;
 
 const EVENT: &str = "AWS4-HMAC-SHA256-PAYLOAD";
@@ -57,7 +57,7 @@ impl EventChain {
     ) -> Result<Self, Refusal> {
         let seed = Signature::parse(seed).ok_or(Refusal::Internal)?;
         let signed_at = signing_time::parse_basic(signing_time).ok_or(Refusal::Internal)?;
-        Ok(Self::after(secret, scope, signed_at, &seed))
+        Self::after(secret, scope, signed_at, &seed)
     }
 
     pub(super) fn after(
@@ -65,14 +65,14 @@ impl EventChain {
         scope: &Scope,
         signed_at: OffsetDateTime,
         seed: &Signature,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
             secret: SigningSecret::new(secret.expose().to_owned()),
             scope: scope.clone(),
-            key: secret.signing_key(scope),
+            key: secret.signing_key(scope)?,
             previous: seed.0,
             date: millis(signed_at),
-        }
+        })
     }
 
     /// Signs the next message at `now`, never dated before the one before it. AWS reads whole
@@ -83,7 +83,7 @@ impl EventChain {
     pub fn sign(&mut self, message: &[u8], now: OffsetDateTime) -> Result<EventSignature, Refusal> {
         let date = (now.unix_timestamp().saturating_mul(1000)).max(self.date);
         let instant = instant(date).ok_or(Refusal::Internal)?;
-        self.step(date, instant, message);
+        self.step(date, instant, message)?;
         Ok(EventSignature {
             date,
             signature: self.previous,
@@ -103,7 +103,7 @@ impl EventChain {
     ) -> Result<(), Refusal> {
         let instant = instant(signed.date).ok_or_else(|| malformed("an event has no real date"))?;
         signing_time::check_skew(instant, SKEW, now)?;
-        self.step(signed.date, instant, message);
+        self.step(signed.date, instant, message)?;
         if self.previous.ct_eq(&signed.signature).into() {
             Ok(())
         } else {
@@ -111,29 +111,26 @@ impl EventChain {
         }
     }
 
-    fn step(&mut self, date: i64, instant: OffsetDateTime, message: &[u8]) {
+    fn step(&mut self, date: i64, instant: OffsetDateTime, message: &[u8]) -> Result<(), Refusal> {
         let time = signing_time::format_basic(instant);
         if !time.starts_with(&self.scope.date) {
             self.scope.date = time.chars().take_while(|digit| *digit != 'T').collect();
-            self.key = self.secret.signing_key(&self.scope);
+            self.key = self.secret.signing_key(&self.scope)?;
         }
-        let Scope {
-            date: day,
-            region,
-            service,
-        } = &self.scope;
         let header = Sha256::new()
             .chain_update(DATE_HEADER)
             .chain_update(date.to_be_bytes())
             .finalize();
         let string_to_sign = format!(
-            "{EVENT}\n{time}\n{day}/{region}/{service}/{TERMINATOR}\n{}\n{}\n{}",
+            "{EVENT}\n{time}\n{}\n{}\n{}\n{}",
+            self.scope,
             hex::encode(self.previous),
             hex::encode(header),
             hex::encode(Sha256::digest(message)),
         );
         self.previous = hmac(&self.key[..], string_to_sign.as_bytes());
         self.date = date;
+        Ok(())
     }
 }
 

@@ -5,12 +5,12 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::Scope;
-use super::authorization::{ALGORITHM, TERMINATOR};
+use super::authorization::TERMINATOR;
 use crate::refusal::Refusal;
 
 /// The secret a session signs with.
@@ -40,12 +40,10 @@ impl SigningSecret {
     pub(super) fn check(
         &self,
         signature: &Signature,
-        signing_time: &str,
         scope: &Scope,
-        canonical_request: &[u8],
+        string_to_sign: &str,
     ) -> Result<(), Refusal> {
-        let string_to_sign = string_to_sign(signing_time, scope, canonical_request);
-        let key = self.signing_key(scope);
+        let key = self.signing_key(scope)?;
         let expected = Zeroizing::new(hmac(&key[..], string_to_sign.as_bytes()));
         if expected.ct_eq(&signature.0).into() {
             Ok(())
@@ -55,15 +53,19 @@ impl SigningSecret {
     }
 
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
-    pub(super) fn signing_key(&self, scope: &Scope) -> Zeroizing<[u8; 32]> {
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] for a scope without a region, which no such key has.
+    pub(super) fn signing_key(&self, scope: &Scope) -> Result<Zeroizing<[u8; 32]>, Refusal> {
+        let region = scope.reach.region().ok_or(Refusal::Internal)?;
         let mut key = Zeroizing::new(Vec::with_capacity("AWS4".len() + self.0.len()));
         key.extend_from_slice(b"AWS4");
         key.extend_from_slice(self.0.as_bytes());
         let mut key = Zeroizing::new(hmac(&key, scope.date.as_bytes()));
-        for part in [&scope.region, &scope.service, TERMINATOR] {
+        for part in [region, &scope.service, TERMINATOR] {
             key = Zeroizing::new(hmac(&key[..], part.as_bytes()));
         }
-        key
+        Ok(key)
     }
 }
 
@@ -84,16 +86,6 @@ impl fmt::Debug for SigningSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningSecret(…)")
     }
-}
-
-fn string_to_sign(signing_time: &str, scope: &Scope, canonical_request: &[u8]) -> String {
-    let Scope {
-        date,
-        region,
-        service,
-    } = scope;
-    let digest = hex::encode(Sha256::digest(canonical_request));
-    format!("{ALGORITHM}\n{signing_time}\n{date}/{region}/{service}/{TERMINATOR}\n{digest}")
 }
 
 pub(super) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {

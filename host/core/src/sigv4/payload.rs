@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::Method;
 use sha2::{Digest as _, Sha256};
 
-use super::{ChunkChain, EventChain, Payload, PayloadMode, header, malformed};
+use super::{ChunkChain, EventChain, Payload, PayloadMode, Scope, header, malformed};
 use crate::aws_chunked::{self, SignedDecoder};
 use crate::event_stream::upload::EventReader;
 use crate::head::Head;
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::s3_name;
 
@@ -86,13 +87,14 @@ impl BodyDigest {
 }
 
 /// Reads the `x-amz-content-sha256` of a presigned URL, which S3 takes without one.
-pub(super) fn mode_of_url(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
+pub(super) fn mode_of_url(head: &Head, scope: &Scope) -> Result<PayloadMode, Refusal> {
+    let service = scope.service.as_str();
     if s3_name::is_signing_name(service) && header(head, "x-amz-content-sha256")?.is_none() {
         s3_over_tls(head, service, "a presigned URL")?;
         refuse_stray_framing(head)?;
         return Ok(PayloadMode::Unsigned);
     }
-    let mode = mode(head, service)?;
+    let mode = mode(head, scope)?;
     if mode.is_framed() || mode == PayloadMode::SignedEvents {
         return Err(Refusal::Unsupported(
             "signed streams and aws-chunked bodies are not taken with presigned URLs; send the \
@@ -104,7 +106,8 @@ pub(super) fn mode_of_url(head: &Head, service: &str) -> Result<PayloadMode, Ref
 }
 
 /// Reads `x-amz-content-sha256` and what goes with it.
-pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
+pub(super) fn mode(head: &Head, scope: &Scope) -> Result<PayloadMode, Refusal> {
+    let service = scope.service.as_str();
     let mode = match header(head, "x-amz-content-sha256")? {
         None if s3_name::is_signing_name(service) => {
             Err(malformed("S3 requires `x-amz-content-sha256`"))
@@ -112,8 +115,20 @@ pub(super) fn mode(head: &Head, service: &str) -> Result<PayloadMode, Refusal> {
         None => Ok(PayloadMode::Absent),
         Some(UNSIGNED) => s3_over_tls(head, service, UNSIGNED).map(|()| PayloadMode::Unsigned),
         Some(UNSIGNED_TRAILER) => unsigned_trailer(head, service),
-        Some(word @ (SIGNED_CHUNKS | SIGNED_CHUNKS_TRAILER)) => signed_chunks(head, service, word),
-        Some(SIGNED_EVENTS) => Ok(PayloadMode::SignedEvents),
+        Some(word @ (SIGNED_CHUNKS | SIGNED_CHUNKS_TRAILER)) => match scope.reach {
+            Reach::Region(_) => signed_chunks(head, service, word),
+            Reach::Set(_) => Err(Refusal::Ambiguous(format!(
+                "its head is signed with Signature Version 4A, and `{word}` says that its chunks \
+                 are not"
+            ))),
+        },
+        Some(SIGNED_EVENTS) => match scope.reach {
+            Reach::Region(_) => Ok(PayloadMode::SignedEvents),
+            Reach::Set(_) => Err(Refusal::Ambiguous(format!(
+                "its head is signed with Signature Version 4A, and `{SIGNED_EVENTS}` says that its \
+                 events are not"
+            ))),
+        },
         Some(value) if value.starts_with("STREAMING-") => Err(unsupported_streaming(value)),
         Some(value) => lower_hex(value).map(PayloadMode::Digest).ok_or_else(|| {
             malformed("`x-amz-content-sha256` is neither 64 lower-case hex digits nor a known word")
@@ -177,7 +192,7 @@ impl BodyCheck {
     /// What `mode` promises; the `chain` starts with the signature of the head.
     pub(super) fn of(
         mode: &PayloadMode,
-        chain: impl FnOnce() -> ChunkChain,
+        chain: impl FnOnce() -> Result<ChunkChain, Refusal>,
     ) -> Result<Self, Refusal> {
         Ok(match mode {
             PayloadMode::Absent | PayloadMode::Unsigned => Self::Nothing,
@@ -186,7 +201,7 @@ impl BodyCheck {
                 decoded_length,
                 trailer,
             } => {
-                let decoder = SignedDecoder::new(chain(), *decoded_length, *trailer);
+                let decoder = SignedDecoder::new(chain()?, *decoded_length, *trailer);
                 Self::SignedChunks(Box::new(decoder))
             }
             PayloadMode::SignedEvents => return Err(Refusal::Internal),
@@ -327,7 +342,9 @@ pub(super) fn plain_number(text: &str) -> Option<u64> {
 
 fn unsupported_streaming(value: &str) -> Refusal {
     let advice = if value.contains("ECDSA") {
-        "Signature Version 4A is not taken; call a single region"
+        "chunks signed with Signature Version 4A are not taken; send the body over https with \
+         `STREAMING-UNSIGNED-PAYLOAD-TRAILER` or `UNSIGNED-PAYLOAD` (what AWS's SDKs do by \
+         themselves), or with its SHA-256"
     } else {
         "this form of `x-amz-content-sha256` is not known; send the body's SHA-256"
     };

@@ -6,10 +6,9 @@
 use http::header::{Entry, HeaderName, HeaderValue};
 use time::Duration;
 
-use super::authorization::{ALGORITHM, Authorization};
-use super::canonical;
+use super::authorization::{Authorization, Written};
 use super::signing_time::SigningTime;
-use super::{Scope, key::Signature, malformed};
+use super::{Scope, canonical, malformed};
 use crate::head::Head;
 use crate::refusal::Refusal;
 use crate::s3_name;
@@ -17,11 +16,12 @@ use crate::s3_name;
 /// AWS's limit: seven days.
 const LONGEST: i64 = 604_800;
 /// Names of the signature's own parameters, in their one spelling.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "X-Amz-Algorithm",
     "X-Amz-Credential",
     "X-Amz-Date",
     "X-Amz-Expires",
+    "X-Amz-Region-Set",
     "X-Amz-S3session-Token",
     "X-Amz-Security-Token",
     "X-Amz-Signature",
@@ -154,15 +154,13 @@ impl<'q> Parameters<'q> {
     }
 
     fn authorization(&self) -> Result<Authorization, Refusal> {
-        match self.required("X-Amz-Algorithm")? {
-            ALGORITHM => {}
-            other => return Err(super::authorization::not_taken(other)),
-        }
-        let signature = Signature::parse(self.required("X-Amz-Signature")?)
-            .ok_or_else(|| malformed("`X-Amz-Signature` is not 64 lower-case hex digits"))?;
-        let credential = self.required("X-Amz-Credential")?;
-        let signed_headers = self.required("X-Amz-SignedHeaders")?;
-        Authorization::new(credential, signed_headers, signature)
+        Authorization::new(&Written {
+            algorithm: self.required("X-Amz-Algorithm")?,
+            credential: self.required("X-Amz-Credential")?,
+            signed_headers: self.required("X-Amz-SignedHeaders")?,
+            signature: self.required("X-Amz-Signature")?,
+            region_set: self.value("X-Amz-Region-Set"),
+        })
     }
 }
 

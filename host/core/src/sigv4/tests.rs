@@ -1,6 +1,7 @@
 //! Requests signed by `aws-sigv4`, an independent implementation, and what hostile edits of them
 //! meet. AWS's own vectors are in `vectors`.
 
+mod asymmetric;
 mod canonical_forms;
 mod chunks;
 mod mutations;
@@ -101,7 +102,7 @@ fn a_request_without_a_header_signature_is_told_the_way_out() {
     let sigv2 = outcome(&get, set("authorization", "AWS PCAK:c2ln")).unwrap_err();
     assert!(sigv2.to_string().contains("signature_version='s3v4'"));
     for scheme in [
-        "AWS4-ECDSA-P256-SHA256 Credential=a",
+        "AWS4-ECDSA-P384-SHA384 Credential=a",
         "AWS4-HMAC-SHA1 Credential=a",
         "aws4-hmac-sha256 Credential=a",
         "Bearer abc",
@@ -369,6 +370,21 @@ fn a_wrong_secret_and_a_made_up_signature_look_alike() {
         Sample::s3_put_trailer(),
     ] {
         assert_eq!(outcome(&sample, &forged), Err(Refusal::SignatureMismatch));
+    }
+}
+
+#[test]
+fn the_host_is_signed_once_under_either_name() {
+    for (names, expected) in [
+        ("SignedHeaders=:authority;", Refusal::SignatureMismatch),
+        (
+            "SignedHeaders=:authority;host;",
+            Refusal::UnsignedHeader("host".to_owned()),
+        ),
+        ("SignedHeaders=", Refusal::UnsignedHeader("host".to_owned())),
+    ] {
+        let edit = authorize(|text| text.replace("SignedHeaders=host;", names));
+        assert_eq!(outcome(&Sample::s3_get(), edit), Err(expected), "{names}");
     }
 }
 

@@ -49,7 +49,7 @@ fn dynamodb(store: &mut Store, call: &Call, body: &Bytes) -> Option<Response<Byt
         "TableName": name,
         "TableStatus": "ACTIVE",
         "ItemCount": items.len(),
-        "TableArn": format!("arn:aws:dynamodb:{}:{ACCOUNT}:table/{name}", call.region()),
+        "TableArn": format!("arn:aws:dynamodb:{}:{ACCOUNT}:table/{name}", call.reach()),
     });
     let output = match call.operation() {
         "DeleteTable" => {

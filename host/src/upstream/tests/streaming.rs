@@ -12,7 +12,7 @@ use super::*;
 fn chain() -> ChunkChain {
     let scope = Scope {
         date: "20231114".to_owned(),
-        region: "us-east-1".to_owned(),
+        reach: "us-east-1".into(),
         service: "s3".to_owned(),
     };
     let secret = SigningSecret::new("secret of the agent".to_owned());

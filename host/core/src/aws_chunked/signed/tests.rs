@@ -21,7 +21,7 @@ const SEED_TRAILER: &str = "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3
 fn chain(seed: &str) -> ChunkChain {
     let scope = Scope {
         date: "20130524".to_owned(),
-        region: "us-east-1".to_owned(),
+        reach: "us-east-1".into(),
         service: "s3".to_owned(),
     };
     let secret = SigningSecret::new(SECRET.to_owned());

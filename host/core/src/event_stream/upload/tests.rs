@@ -27,7 +27,7 @@ fn seed(byte: u8) -> String {
 fn chain(secret: &str, seed: &str) -> EventChain {
     let scope = Scope {
         date: "20150830".to_owned(),
-        region: "us-east-1".to_owned(),
+        reach: "us-east-1".into(),
         service: "lex".to_owned(),
     };
     let secret = SigningSecret::new(secret.to_owned());

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::interpret;
 use super::*;
+use crate::reach::Reach;
 use crate::sigv4::tests::support::{Sample, now, secret};
 
 const COPY: &str = "Action=CopySnapshot&Version=2016-11-15&SourceRegion=eu-west-1\
@@ -64,7 +65,7 @@ fn copy_with(url: &str) -> Result<Call, Refusal> {
 fn the_inner_call_is_judged_with_the_outer() {
     let call = copy_with(&url(&inner("ec2", COPY))).unwrap();
     assert_eq!(
-        call.regions().collect::<Vec<_>>(),
+        call.reaches().map(Reach::as_str).collect::<Vec<_>>(),
         ["us-east-1", "eu-west-1"]
     );
     let inner_call = call.embedded().unwrap();
@@ -80,7 +81,7 @@ fn the_inner_call_is_judged_with_the_outer() {
 
     let rds = form_of(RDS_COPY, "PreSignedUrl", &url(&inner("rds", RDS_COPY)));
     let call = read_form("rds", &rds).unwrap();
-    assert_eq!(call.regions().nth(1), Some("eu-west-1"));
+    assert_eq!(call.reaches().nth(1), Some(&"eu-west-1".into()));
     assert!(read_form("rds", RDS_COPY).unwrap().embedded().is_none());
 }
 

@@ -283,6 +283,15 @@ fn errors_are_written_as_the_caller_reads_them() {
             ),
             Dialect::S3,
         ),
+        // Signed for a set of regions, the scope has none.
+        (
+            s3("GET", "/b").header("authorization", &scope("s3").replace("us-east-1/", "")),
+            Dialect::S3,
+        ),
+        (
+            s3("GET", "/?X-Amz-Credential=K%2F20260102%2Fs3%2Faws4_request"),
+            Dialect::S3,
+        ),
         (
             s3("GET", "/x").header("authorization", &scope("lambda")),
             Dialect::RestJson,
@@ -313,16 +322,29 @@ fn errors_are_written_as_the_caller_reads_them() {
             Dialect::Query,
         ),
         (
-            Sent::new("monitoring", "GET", "/?Action=X").header(
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=K/20260102/us-east-1/monitoring/aws4_request",
-            ),
-            Dialect::Query,
-        ),
-        (
             s3("POST", "/").header("smithy-protocol", "rpc-v2-cbor"),
             Dialect::Cbor,
         ),
+    ] {
+        let got = dialect(Catalog::embedded(), &sent.head());
+        assert_eq!(got, expected, "{sent:?}");
+    }
+}
+
+#[test]
+fn a_service_of_several_protocols_is_answered_in_the_one_that_the_request_fits() {
+    let signed = |service: &'static str, method, url| {
+        let credential = format!("Credential=K/20260102/us-east-1/{service}/aws4_request");
+        Sent::new(service, method, url)
+            .header("authorization", &format!("AWS4-HMAC-SHA256 {credential}"))
+    };
+    for (sent, expected) in [
+        (
+            signed("transcribe", "POST", "/stream-transcription"),
+            Dialect::RestJson,
+        ),
+        (signed("transcribe", "POST", "/"), Dialect::Json11),
+        (signed("monitoring", "GET", "/?Action=X"), Dialect::Query),
     ] {
         let got = dialect(Catalog::embedded(), &sent.head());
         assert_eq!(got, expected, "{sent:?}");

@@ -20,7 +20,7 @@ impl Sent {
 
 fn name(sent: &Sent) -> String {
     match sent.read() {
-        Ok(call) => format!("{}:{} {}", call.service(), call.operation(), call.region()),
+        Ok(call) => format!("{}:{} {}", call.service(), call.operation(), call.reach()),
         Err(refusal) => format!("{refusal}"),
     }
 }

@@ -477,7 +477,7 @@ fn regions_outside_the_partition_are_refused() {
     let head = sent.head();
     let scope = Scope {
         date: "20260102".to_owned(),
-        region: "cn-north-1".to_owned(),
+        reach: "cn-north-1".into(),
         service: "s3".to_owned(),
     };
     let request = Request {

@@ -11,7 +11,7 @@ fn body(head: &Head, trailer: Option<&Trailer>) -> Bytes {
     let (_, signature) = signature.split_once("Signature=").unwrap();
     let scope = Scope {
         date: "20150830".to_owned(),
-        region: "us-east-1".to_owned(),
+        reach: "us-east-1".into(),
         service: "s3".to_owned(),
     };
     let chain = ChunkChain::new(&secret(), &scope, "20150830T123600Z", signature).unwrap();

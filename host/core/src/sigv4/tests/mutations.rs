@@ -46,7 +46,9 @@ fn sample() -> impl Strategy<Value = Sample> {
         proptest::collection::vec(("x-amz-meta-[a-z]{1,3}", "[!-~]( {0,3}[!-~]){0,6}"), 0..3);
     let query = proptest::collection::vec((name, name), 0..4);
     let body = proptest::collection::vec(any::<u8>(), 0..40);
-    (any::<bool>(), name, query, headers, body).prop_map(|(s3, key, query, headers, body)| {
+    let region = proptest::sample::select(vec!["us-east-1", "*", "us-east-1,eu-west-1"]);
+    let kind = (any::<bool>(), region);
+    (kind, name, query, headers, body).prop_map(|((s3, region), key, query, headers, body)| {
         let encode = |text: &str| {
             percent_encoding::utf8_percent_encode(text, crate::sigv4::canonical::COMPONENT)
                 .to_string()
@@ -64,6 +66,7 @@ fn sample() -> impl Strategy<Value = Sample> {
             Sample::new("execute-api", "POST", &target)
         };
         sample.binding = if s3 { Binding::Digest } else { Binding::Absent };
+        sample.region = region;
         sample.body = body;
         sample.headers = headers;
         sample
@@ -92,8 +95,8 @@ fn flip(head: &mut Head, payload: &mut Payload, place: &Place, at: Index, bit: u
             let old = head.headers[name].as_bytes();
             let new = flipped(old)?;
             // The access key is no part of the signature: it chooses the secret.
-            let key = b"AWS4-HMAC-SHA256 Credential=".len()
-                ..new.iter().position(|b| *b == b'/').unwrap_or(0);
+            let start = old.iter().position(|b| *b == b'=').unwrap_or(0) + 1;
+            let key = start..new.iter().position(|b| *b == b'/').unwrap_or(0);
             if name == "authorization" && old.get(key.clone()) != new.get(key) {
                 return None;
             }
@@ -156,18 +159,18 @@ proptest! {
     fn arbitrary_heads_never_panic(
         path in "\\PC{0,40}",
         query in proptest::option::of(
-            "([%&=+a-fA-F0-9\\PC]{0,40}|(&?X-Amz-(Algorithm|Credential|Date|Expires|Signature|SignedHeaders|Acl)=(AWS4-HMAC-SHA256|[a-z0-9%/]{0,20})){0,9})",
+            "([%&=+a-fA-F0-9\\PC]{0,40}|(&?X-Amz-(Algorithm|Credential|Date|Expires|Signature|SignedHeaders|Acl)=(AWS4-HMAC-SHA256|AWS4-ECDSA-P256-SHA256|[a-z0-9%/]{0,20})){0,9})",
         ),
         headers in proptest::collection::vec(
             (
                 proptest::sample::select(vec![
                     "authorization", "host", "date", "x-amz-date", "x-amz-content-sha256",
                     "x-amz-security-token", "x-amz-trailer", "x-amz-decoded-content-length",
-                    "content-encoding", "x-other",
+                    "content-encoding", "x-amz-region-set", "x-other",
                 ]),
                 prop_oneof![
                     proptest::collection::vec(any::<u8>(), 0..60),
-                    "AWS4-HMAC-SHA256 (Credential=[a-z0-9/_]{0,20}|SignedHeaders=[a-z;-]{0,20}|Signature=[0-9a-f]{0,64}|, ?){0,6}".prop_map(String::into_bytes),
+                    "AWS4-(HMAC-SHA256|ECDSA-P256-SHA256) (Credential=[a-z0-9/_]{0,20}|SignedHeaders=[a-z;-]{0,20}|Signature=[0-9a-f]{0,64}|, ?){0,6}".prop_map(String::into_bytes),
                     "[0-9TZ]{16}|STREAMING-[A-Z]{0,9}|UNSIGNED-PAYLOAD|[0-9a-f]{64}".prop_map(String::into_bytes),
                 ],
             ),

@@ -3,11 +3,12 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
+use aws_sigv4::http_request::SigningParams;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
     SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
 };
-use aws_sigv4::sign::v4::SigningParams;
+use aws_sigv4::sign::{v4, v4a};
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
@@ -25,6 +26,7 @@ pub(crate) const TOKEN: &str = "sealed.session.token/with+base64==";
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) service: String,
+    /// Or a set of them, if it is a list or a pattern.
     pub(crate) region: &'static str,
     pub(crate) method: &'static str,
     pub(crate) host: &'static str,
@@ -43,6 +45,8 @@ pub(crate) enum Binding {
     Trailer,
     Unsigned,
 }
+
+pub(crate) const KEY: &str = "PCAKEXAMPLE0000000";
 
 pub(crate) fn secret() -> SigningSecret {
     SigningSecret::new(SECRET.to_owned())
@@ -127,6 +131,12 @@ impl Sample {
         let mut sample = Self::s3_put_chunks().with_header("x-amz-trailer", "x-amz-checksum-crc32");
         sample.binding = Binding::Chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER");
         sample
+    }
+
+    /// Signed with Signature Version 4A.
+    pub(crate) fn for_regions(mut self, set: &'static str) -> Self {
+        self.region = set;
+        self
     }
 
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
@@ -220,24 +230,19 @@ impl Sample {
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         settings: SigningSettings,
     ) -> SigningInstructions {
-        let identity: Identity = Credentials::new(
-            "PCAKEXAMPLE0000000",
-            SECRET,
-            Some(TOKEN.to_owned()),
-            None,
-            "test",
-        )
-        .into();
+        let identity: Identity =
+            Credentials::new(KEY, SECRET, Some(TOKEN.to_owned()), None, "test").into();
         let at = u64::try_from(now().unix_timestamp()).unwrap();
-        let params = SigningParams::builder()
-            .identity(&identity)
-            .region(self.region)
-            .name(&self.service)
-            .time(UNIX_EPOCH + Duration::from_secs(at))
-            .settings(settings)
-            .build()
-            .unwrap()
-            .into();
+        let at = UNIX_EPOCH + Duration::from_secs(at);
+        let params: SigningParams<'_> = if self.region.contains(['*', ',']) {
+            let params = v4a::SigningParams::builder().identity(&identity);
+            let params = params.region_set(self.region).name(&self.service);
+            params.time(at).settings(settings).build().unwrap().into()
+        } else {
+            let params = v4::SigningParams::builder().identity(&identity);
+            let params = params.region(self.region).name(&self.service);
+            params.time(at).settings(settings).build().unwrap().into()
+        };
         let body = match self.binding {
             Binding::Absent | Binding::Digest => SignableBody::Bytes(&self.body),
             Binding::Chunks(word) => SignableBody::Precomputed(word.to_owned()),

@@ -14,7 +14,7 @@ fn call(service: &str, operation: &str, members: &[(&str, Value)]) -> Call {
         operation: operation.to_owned(),
         protocol: Protocol::Query,
         partition: "aws".to_owned(),
-        region: "us-east-1".to_owned(),
+        reach: "us-east-1".into(),
         account: "123456789012".to_owned(),
         params: Value::Structure(params.collect()),
         actions: vec![Action {
