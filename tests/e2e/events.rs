@@ -1,7 +1,8 @@
 //! Streams of signed events: both sides talk at once, every event is verified and signed anew, and
 //! what breaks off is never ended for AWS.
 
-use std::process::Command;
+mod clients;
+
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use crate::fixture::client::{self, Agent};
 use crate::fixture::gateway::{Gateway, Setting};
 use crate::fixture::sign::{Call, Payload, Session};
 use crate::fixture::speaker::{self, End, Speaker, enveloped, said, text};
@@ -529,82 +529,6 @@ fn events_that_are_not_signed_or_not_wanted_are_refused() {
     };
     refused(json);
     assert!(ground().speaker.heard("refused").is_empty());
-}
-
-/// What a client for Transcribe says of one conversation, and what the record does.
-fn transcribed(command: impl Fn(&Agent) -> Command, session: &str) -> (Vec<Value>, Value) {
-    let ground = ground();
-    let agent = Agent::new(&ground.gateway, ROLE, &idp().token("agent-ci"));
-    let lines = client::run(command(&agent));
-    let record = child::until("the record to be closed", Duration::from_secs(30), || {
-        let mut audit = ground.gateway.audit().into_iter();
-        let own = audit.find(|record| record["params"]["SessionId"] == session)?;
-        own["outcome"].is_string().then_some(own)
-    });
-    assert_eq!(record["service"], "transcribe-streaming");
-    assert_eq!(
-        record["actions"],
-        json!(["transcribe:StartStreamTranscription"])
-    );
-    (lines, record)
-}
-
-/// The clients that AWS has for it.
-const CLIENTS: [&str; 1] = ["transcribe.mjs"];
-
-fn transcribe(client: &str, language: &str, session: &str) -> (Vec<Value>, Value) {
-    let command = |agent: &Agent| match client {
-        "transcribe.py" => agent.script(client, language, session),
-        _ => agent.module(client, language, session),
-    };
-    transcribed(command, session)
-}
-
-#[test]
-fn clients_of_transcribe_talk_and_listen() {
-    for (at, client) in CLIENTS.into_iter().enumerate() {
-        let session = format!("00000000-0000-4000-8000-00000000000{at}");
-        let (lines, record) = transcribe(client, "en-US", &session);
-        let heard: Vec<_> = lines
-            .iter()
-            .filter(|line| line["step"] == "heard")
-            .collect();
-        let heard: Vec<_> = heard.iter().map(|line| line["value"].clone()).collect();
-        assert_eq!(heard, ["one", "two", "three", "{}"], "{client}: {lines:?}");
-        assert_eq!(lines.last().unwrap()["step"], "end", "{client}: {lines:?}");
-        assert_eq!(record["outcome"], "answered", "{client}: {record}");
-        let upstream = ground().speaker.ended(&session);
-        assert_eq!(upstream.end, End::Complete, "{client}: {upstream:?}");
-        let said: Vec<_> = upstream.events.iter().map(|(_, bytes)| &**bytes).collect();
-        assert_eq!(said, [&b"one"[..], b"two", b"three"], "{client}");
-    }
-}
-
-#[test]
-fn clients_of_transcribe_read_why_they_are_refused() {
-    for (at, client) in CLIENTS.into_iter().enumerate() {
-        let session = format!("00000000-0000-4000-8000-00000000001{at}");
-        let (lines, record) = transcribe(client, "de-DE", &session);
-        let error = client::value(&lines, "error");
-        let message = error["message"].as_str().unwrap();
-        assert!(message.contains("Only English"), "{client}: {error}");
-        if client == "transcribe.mjs" {
-            assert_eq!(error["code"], "AccessDeniedException");
-        }
-        assert_eq!(record["decision"], "deny", "{client}: {record}");
-        assert!(ground().speaker.heard(&session).is_empty());
-    }
-}
-
-#[test]
-fn an_exception_in_mid_stream_is_the_clients_own_type() {
-    // The words that ask the speaker for it are no part of a session's id for AWS.
-    let session = "failing-0000-4000-8000-000000000020";
-    let (lines, record) = transcribe("transcribe.mjs", "en-US", session);
-    let error = client::value(&lines, "error");
-    assert_eq!(error["type"], "LimitExceededException", "{error}");
-    assert_eq!(error["message"], "too much at once");
-    assert_eq!(record["error_code"], "LimitExceededException");
 }
 
 /// Four times what the gateway may grow by.

@@ -8,6 +8,7 @@ mod bodies;
 mod parsing;
 mod presigned;
 mod signatures;
+mod ways;
 
 use std::fs;
 use std::path::Path;

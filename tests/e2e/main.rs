@@ -32,6 +32,7 @@ mod multi_region;
 mod presigned;
 mod proxy;
 mod reload;
+mod s3s;
 mod secrets;
 mod sessions;
 mod signing;

@@ -23,6 +23,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     python(root)?;
     node(root)?;
     tools()?;
+    s3s()?;
     wasm_target()
 }
 
@@ -117,6 +118,27 @@ fn tools() -> Result<()> {
             )
         })
         .with_context(|| format!("install {missing:?}: the tests send objects with them"))
+}
+
+/// An S3 that checks every signature with code of its own.
+fn s3s() -> Result<()> {
+    const VERSION: &str = "0.14.1";
+    let tools = cache()?.join("tools");
+    let stamp = tools.join(format!("s3s-fs-{VERSION}"));
+    if stamp.exists() {
+        return Ok(());
+    }
+    say("building s3s-fs into", &tools);
+    let package = format!("s3s-fs@{VERSION}");
+    let mut install = Command::new("cargo");
+    install
+        .args(["install", "--quiet", "--locked", "--debug", "--force"])
+        .args(["--features", "binary", "--root"])
+        .arg(&tools)
+        .arg(package)
+        .env("CARGO_TARGET_DIR", tools.join("target"));
+    call(&mut install)?;
+    fs::write(stamp, VERSION).context("stamping s3s-fs")
 }
 
 /// The Wasm target by rustup, or a compiler and its sources from Debian that can build one.

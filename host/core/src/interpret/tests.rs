@@ -4,6 +4,7 @@ mod calls;
 mod compression;
 mod differential;
 mod express;
+mod forms;
 mod multi_region;
 mod pairs;
 mod proxied;
