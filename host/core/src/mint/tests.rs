@@ -1,6 +1,8 @@
 //! What `mint` promises, as tests.
 
 use super::*;
+use crate::sigv4::SignedRequest;
+use crate::sigv4::tests::support::{Sample, now, secret};
 
 fn place() -> Place {
     Place {
@@ -157,4 +159,42 @@ fn each_order_stands_for_the_action_that_its_artefact_allows() {
         "rds-db:connect",
         "arn:aws:rds-db:eu-west-1:123456789012:dbuser:*/app",
     );
+}
+
+fn ordered(service: &str, region: &'static str, target: &str) -> Result<Option<Call>, Refusal> {
+    let body: &[u8] = match target.strip_prefix(PATH) {
+        Some("eks") => br#"{"cluster":"prod-1"}"#,
+        _ => b"{}",
+    };
+    let sample = Sample {
+        region,
+        body: body.to_vec(),
+        ..Sample::new(service, "POST", target)
+    };
+    let (head, payload) = sample.sign();
+    let verified = SignedRequest::parse(head)?.verify(&secret(), payload, now())?;
+    let order = Order::of(&verified)?;
+    let call = |order: Order| order.call(Catalog::embedded(), &verified, &place());
+    order.map(call).transpose()
+}
+
+#[test]
+fn an_order_is_signed_for_minting_in_a_region_that_there_is() {
+    let ecr = format!("{PATH}ecr");
+    let call = ordered(SERVICE, "eu-west-1", &ecr).unwrap().unwrap();
+    assert_eq!(call.operation(), "MintEcrLogin");
+    let elsewhere = ordered(SERVICE, "eu-west-1", "/somewhere/else");
+    assert!(matches!(elsewhere, Ok(None)), "{elsewhere:?}");
+    for (service, region, target) in [
+        ("ecr", "eu-west-1", ecr.clone()),
+        ("s3", "eu-west-1", ecr.clone()),
+        (SERVICE, "eu-west-1", format!("{ecr}?registry=x")),
+        (SERVICE, "eu-west-1", format!("{ecr}?")),
+        (SERVICE, "cn-north-1", ecr.clone()),
+        // Which no call to AWS stands for, whose region would be checked too.
+        (SERVICE, "xx-nowhere-1", format!("{PATH}eks")),
+    ] {
+        let seen = ordered(service, region, &target);
+        assert!(seen.is_err(), "{service} {region} {target}: {seen:?}");
+    }
 }
