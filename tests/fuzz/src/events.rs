@@ -58,7 +58,7 @@ fn frames(stream: &[u8], size: usize) -> (Vec<Frame>, bool) {
 }
 
 /// Gives every message whose lengths make sense the checksums that fit.
-fn mended(stream: &mut [u8]) {
+pub(crate) fn mended(stream: &mut [u8]) {
     let mut at = 0;
     while let Some(prelude) = stream.get(at..at + PRELUDE) {
         let length = u32::from_be_bytes([prelude[0], prelude[1], prelude[2], prelude[3]]) as usize;

@@ -24,6 +24,7 @@ mod presigned;
 mod request;
 mod signature;
 mod signed_chunks;
+mod signed_events;
 
 /// The gateway's own file: its crate would bring the Wasm compiler into an instrumented build.
 #[path = "../../../host/src/listener/framing.rs"]
@@ -50,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("answers", answers::check),
     ("cbor", calls::cbor),
     ("chunked", chunked::check),
@@ -64,6 +65,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("rest-xml", calls::rest_xml),
     ("signature", signature::check),
     ("signed-chunks", signed_chunks::check),
+    ("signed-events", signed_events::check),
 ];
 
 /// The target of that name.

@@ -73,6 +73,7 @@ fn good_requests_get_as_far_as_the_oracles() {
 #[test]
 fn no_edit_of_a_signed_body_or_url_is_taken_for_what_was_signed() {
     const BODY: &[u8] = b"5 7 x-amz-checksum-crc32\nhello, world!";
+    const STREAM: &[u8] = b"5 7 1\nhello, world!";
     const URL: &[u8] = b"s3 PUT /bucket/a%20b?versionId=7&x-amz-acl=private gw.example\n\n";
     for at in (0..=1023_u16).step_by(5) {
         for kind in 0..6 {
@@ -80,6 +81,7 @@ fn no_edit_of_a_signed_body_or_url_is_taken_for_what_was_signed() {
             let edit = [high, low, b'7', 4 * kind + 1];
             fuzz::target("signed-chunks").unwrap()(&[BODY, &edit].concat());
             fuzz::target("presigned").unwrap()(&[URL, &edit].concat());
+            fuzz::target("signed-events").unwrap()(&[STREAM, &edit].concat());
         }
     }
 }

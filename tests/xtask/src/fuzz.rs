@@ -16,7 +16,7 @@ use crate::gateway::{self, cargo, target_dir};
 use crate::setup::{self, call};
 
 /// Every target.
-const TARGETS: [&str; 13] = [
+const TARGETS: [&str; 14] = [
     "answers",
     "cbor",
     "chunked",
@@ -30,6 +30,7 @@ const TARGETS: [&str; 13] = [
     "rest-xml",
     "signature",
     "signed-chunks",
+    "signed-events",
 ];
 /// Coverage counters and comparisons, as libFuzzer reads them.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -184,6 +185,7 @@ fn seeds(root: &Path, home: &Path) -> Result<()> {
     write(home, "presigned", urls())?;
     write(home, "chunked", frames())?;
     write(home, "signed-chunks", chains())?;
+    write(home, "signed-events", conversations())?;
     let answers = cases(root, "outputs")?;
     write(home, "answers", answers.iter().filter_map(as_answer))?;
     write(home, "events", events())
@@ -317,6 +319,19 @@ fn chains() -> impl Iterator<Item = Vec<u8>> {
                 })
             })
         })
+}
+
+/// Streams of a few events, right or changed in one place, with and without the checksums that fit.
+fn conversations() -> impl Iterator<Item = Vec<u8>> {
+    let edits: [&[u8]; 4] = [b"\0", b"\0\x40a\x01", b"\0\x90\x5d\x11", b"\0\x70\0\x0d"];
+    (0..5_usize).flat_map(move |events| {
+        edits.into_iter().flat_map(move |edit| {
+            (0..2_u8).map(move |mend| {
+                let head = format!("5 7 {mend}\n{}", "hello".repeat(events));
+                [head.as_bytes(), edit].concat()
+            })
+        })
+    })
 }
 
 /// aws-chunked bodies of one to four chunks, with and without each trailer.
